@@ -1,0 +1,73 @@
+//! What every handler works with: the database, the keys to secrets, the egress guard, and what is kept in memory.
+
+use crate::caller::Principals;
+use crate::v1::stream::Streams;
+use std::sync::Arc;
+use tieline_core::Error;
+use tieline_core::ctx::{Actor, Cause, Ctx};
+use tieline_core::ids::TenantId;
+use tieline_core::secrets::Keyring;
+use tieline_db::Db;
+use tieline_delivery::egress::Guard;
+use tieline_delivery::files::Files;
+
+/// The handle of a running server; cheap to clone.
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    streams: Streams,
+}
+
+/// What a hub is made of.
+pub struct Parts {
+    /// The database.
+    pub db: Db,
+    /// Seals and opens secrets.
+    pub keyring: Arc<Keyring>,
+    /// Checks webhook addresses when they are saved.
+    pub guard: Guard,
+    /// The bytes of attachments, and links to them.
+    pub files: Files,
+    /// Where clients reach this server, without a slash at the end.
+    pub public_url: String,
+    /// Who calls, remembered.
+    pub principals: Principals,
+    /// Fills bytes at random; from the operating system, but for tests.
+    pub random: fn(&mut [u8]) -> Result<(), Error>,
+}
+
+impl Hub {
+    /// A hub of these parts.
+    pub fn new(parts: Parts) -> Hub {
+        Hub(Arc::new(Inner { parts, streams: Streams::default() }))
+    }
+    /// The event streams that are open.
+    pub fn streams(&self) -> &Streams {
+        &self.0.streams
+    }
+    /// Random bytes.
+    pub fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
+        let mut bytes = [0; N];
+        (self.random)(&mut bytes)?;
+        Ok(bytes)
+    }
+    /// The context of a request.
+    pub fn ctx(&self, tenant: TenantId, actor: Actor, request_id: &str) -> Ctx {
+        let cause = Some(Cause { kind: "request", id: request_id.to_owned() });
+        Ctx { tenant, actor, cause, render: tieline_wire::native::event::data, random: self.random }
+    }
+}
+
+impl std::ops::Deref for Hub {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0.parts
+    }
+}
+
+/// Random bytes of the operating system.
+pub fn os_random(bytes: &mut [u8]) -> Result<(), Error> {
+    getrandom::fill(bytes).map_err(|error| Error::internal(error.to_string()))
+}

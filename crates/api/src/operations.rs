@@ -1,0 +1,116 @@
+//! For those who run the server: `/healthz`, `/readyz`, `/metrics`. No credentials; put a proxy in front that keeps them
+//! inside, where that matters.
+
+use crate::http::reply::Json;
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures::future::BoxFuture;
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+use tieline_core::{Error, installation};
+use tieline_db::Db;
+
+/// How long the write of `/readyz` may take before the answer is no.
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What these routes need.
+#[derive(Clone)]
+pub struct Operations {
+    /// The database.
+    pub db: Db,
+    /// The text of `/metrics`, in the format of OpenMetrics.
+    pub metrics: Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>,
+}
+
+/// The routes; merge them with the dialects'.
+pub fn routes(operations: Operations) -> Router {
+    let Operations { db, metrics } = operations;
+    Router::new()
+        .route("/healthz", get(async || Json(Health { status: "ok" })))
+        .route("/readyz", get(move || ready(db.clone())))
+        .route("/metrics", get(move || answer(metrics())))
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ready {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sending_paused: Option<bool>,
+}
+
+async fn answer(metrics: BoxFuture<'static, String>) -> Response {
+    let mut response = metrics.await.into_response();
+    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// 200 only after a real write: a server that reads but cannot write loses what it is sent.
+async fn ready(db: Db) -> Response {
+    let written = db.write(|tx| {
+        installation::probe(tx)?;
+        installation::sending_paused(tx)
+    });
+    let (status, body) = match tokio::time::timeout(READY_TIMEOUT, written).await {
+        Ok(Ok(paused)) => {
+            (StatusCode::OK, Ready { status: "ready", reason: None, detail: None, sending_paused: Some(paused) })
+        }
+        failed => {
+            let (reason, detail) = match failed {
+                Ok(Err(error)) => {
+                    tracing::warn!("not ready: {}", error.source.as_ref().map_or(error.to_string(), |e| e.to_string()));
+                    why(&error)
+                }
+                _ => ("timeout", "A write took longer than 5 seconds: the disk or the machine is overloaded."),
+            };
+            let body =
+                Ready { status: "unavailable", reason: Some(reason), detail: Some(detail), sending_paused: None };
+            (StatusCode::SERVICE_UNAVAILABLE, body)
+        }
+    };
+    let mut response = Json(body).into_response();
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn why(error: &Error) -> (&'static str, &'static str) {
+    let text = error.source.as_ref().map(|source| source.to_string().to_lowercase()).unwrap_or_default();
+    if text.contains("full") && !text.contains("queue") {
+        ("disk_full", "The disk is full: make room; the server goes on by itself.")
+    } else if text.contains("readonly") || text.contains("read-only") {
+        ("read_only", "The database cannot be written: check the permissions and the mount of its folder.")
+    } else if text.contains("queue") {
+        ("busy", "Too many writes are waiting.")
+    } else {
+        ("database", "The database cannot take writes; the server's log says why.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_come_from_what_the_database_says() {
+        let of = |error: tieline_db::Error| why(&error.into()).0;
+        let unavailable = |text: &str| tieline_db::Error::Unavailable(text.into());
+        assert_eq!(of(unavailable("database or disk is full")), "disk_full");
+        assert_eq!(of(unavailable("attempt to write a readonly database")), "read_only");
+        assert_eq!(of(unavailable("disk I/O error")), "database");
+        assert_eq!(of(tieline_db::Error::Busy("write")), "busy");
+    }
+}

@@ -1,0 +1,126 @@
+//! `/setup/{token}`: whoever has the link that the first start printed makes the first tenant and its owner.
+
+use crate::http::docs;
+use crate::http::error::Failure;
+use crate::http::fields;
+use crate::http::reply::Created;
+use crate::http::request::{JsonBody, Path};
+use crate::hub::Hub;
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use tieline_core::contacts::email;
+use tieline_core::error::{Error, FieldError};
+use tieline_core::installation::setup;
+use tieline_core::passwords;
+use tieline_core::users::{self, ACCESS_TOKEN_CONTEXT, Role};
+
+/// The routes; merge them with the dialects'.
+pub fn routes(hub: Hub) -> Router {
+    Router::new().route("/setup/{token}", get(page).post(set_up)).with_state(hub)
+}
+
+/// What a new owner gets, once.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Owner {
+    /// The user's id.
+    pub id: String,
+    /// The address to sign in with.
+    pub email: String,
+    /// For programs that act as this user.
+    pub access_token: String,
+    /// The tenant's number.
+    pub account_id: i64,
+    /// The tenant's short name.
+    pub tenant: String,
+}
+
+/// Longest name of a user, in characters.
+const NAME_LIMIT: usize = 100;
+/// Random bytes of an access token: 24 characters, as Chatwoot's clients expect.
+const ACCESS_TOKEN_BYTES: usize = 18;
+
+/// A user to be stored, and the token that they get to see. Hashing a password takes tens of milliseconds: not for a
+/// thread that serves others.
+///
+/// Errors: every wrong one of `/email`, `/name` and `/password`.
+pub async fn prepare(
+    hub: &Hub,
+    email: &str,
+    name: &str,
+    role: Role,
+    password: Option<String>,
+) -> Result<(users::Create, String), Error> {
+    let mut wrong: Vec<FieldError> = Vec::new();
+    let email = email::normalise(email, "/email").map_err(|error| wrong.push(error)).unwrap_or_default();
+    if !(1..=NAME_LIMIT).contains(&name.trim().chars().count()) {
+        let message = format!("A name has 1 to {NAME_LIMIT} characters.");
+        wrong.push(FieldError { pointer: "/name".into(), code: "invalid_value", message });
+    }
+    wrong.extend(password.as_ref().and_then(|password| passwords::check(password, "/password").err()));
+    if !wrong.is_empty() {
+        return Err(Error::invalid(wrong));
+    }
+    let password_hash = match password {
+        None => None,
+        Some(password) => {
+            let salt = hub.random()?;
+            let hashing = tokio::task::spawn_blocking(move || passwords::hash(&password, salt));
+            Some(hashing.await.map_err(Error::internal)??)
+        }
+    };
+    let token = URL_SAFE_NO_PAD.encode(hub.random::<ACCESS_TOKEN_BYTES>()?);
+    let user = users::Create {
+        email: email.into_owned(),
+        name: name.trim().to_owned(),
+        role,
+        password_hash,
+        access_token_hash: Sha256::digest(token.as_bytes()).into(),
+        access_token_sealed: hub.keyring.seal(token.as_bytes(), ACCESS_TOKEN_CONTEXT, hub.random()?)?,
+    };
+    Ok((user, token))
+}
+
+async fn page(State(hub): State<Hub>, Path((token,)): Path<(String,)>) -> Result<Response, Failure> {
+    hub.db.read(move |read| setup::check(read, &token)).await?;
+    Ok(docs::setup_page())
+}
+
+async fn set_up(State(hub): State<Hub>, Path((token,)): Path<(String,)>, body: JsonBody) -> Result<Response, Failure> {
+    let checked = token.clone();
+    hub.db.read(move |read| setup::check(read, &checked)).await?;
+    let (tenant, email, name, password) = fields::read(&body.0, |body| {
+        (
+            body.string("tenant").trimmed().chars(1..=63).owned().required(),
+            body.string("email").owned().required(),
+            body.string("name").owned().required(),
+            body.string("password").owned().required(),
+        )
+    })?;
+    let (user, access_token) = prepare(&hub, &email, &name, Role::Owner, Some(password)).await?;
+    let tenant = setup::tenant(&tenant, &tenant);
+    let made: Result<_, Error> = hub
+        .db
+        .write(move |tx| {
+            setup::check(tx, &token)?;
+            setup::first_owner(tx, &tenant, &user)
+        })
+        .await;
+    let (tenant, user) = made.map_err(|mut error| {
+        error
+            .fields
+            .iter_mut()
+            .filter(|field| field.pointer == "/slug")
+            .for_each(|field| field.pointer = "/tenant".into());
+        error
+    })?;
+    let id = user.id.to_string();
+    let owner = Owner { email: user.email, access_token, account_id: tenant.id.0, tenant: tenant.slug, id };
+    Ok(Created { location: format!("/v1/users/{}", owner.id), body: owner }.into_response())
+}

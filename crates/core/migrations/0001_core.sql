@@ -1,0 +1,375 @@
+-- The whole first schema. Types are PostgreSQL's names; SQLite takes them by affinity. Times are microseconds UTC.
+-- Every table of a tenant leads with tenant_id: a tenant is the unit of sharding.
+
+-- Facts of the installation: the check value of the secret key, cursors of readers of the log.
+create table installation (name text primary key, value text not null);
+
+create table tenants (
+  id bigint primary key,
+  parent_id bigint,                    -- the live tenant of a test partition
+  slug text not null,
+  name text not null,
+  default_team_id uuid,
+  plan_name text not null,
+  has_api boolean not null,
+  has_webhooks boolean not null,
+  max_webhooks bigint not null,
+  rate_per_minute bigint not null,
+  monthly_quota bigint,
+  created_at bigint not null,
+  updated_at bigint not null
+);
+create unique index tenants_slug on tenants (slug) where parent_id is null;
+create unique index tenants_partition on tenants (parent_id) where parent_id is not null;
+
+create table tenant_counters (tenant_id bigint primary key, conversation_number bigint not null) {{without_rowid}};
+
+create table users (
+  tenant_id bigint not null,
+  id uuid not null,
+  email text not null,
+  name text not null,
+  role text not null,
+  password_hash text,
+  access_token_hash bytea not null,
+  access_token_sealed bytea not null,
+  is_active boolean not null,
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (tenant_id, id)
+) {{without_rowid}};
+create unique index users_email on users (tenant_id, email);
+create unique index users_access_token on users (access_token_hash);
+
+-- One-time links: the first owner's set-up, invitations, password resets.
+create table setup_links (token_hash bytea primary key, purpose text not null, tenant_id bigint, user_id uuid, expires_at bigint not null);
+
+create table api_keys (
+  tenant_id bigint not null,
+  id uuid not null,
+  name text not null,
+  description text,
+  hash bytea not null,
+  prefix text not null,
+  scopes text not null,
+  is_active boolean not null,
+  expires_at bigint,
+  last_used_at bigint,
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (tenant_id, id)
+) {{without_rowid}};
+create unique index api_keys_hash on api_keys (hash);
+
+create table teams (
+  tenant_id bigint not null,
+  id uuid not null,
+  name text not null,
+  description text,
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (tenant_id, id)
+) {{without_rowid}};
+create unique index teams_name on teams (tenant_id, name);
+create table team_members (
+  tenant_id bigint not null,
+  team_id uuid not null,
+  user_id uuid not null,
+  primary key (tenant_id, team_id, user_id)
+) {{without_rowid}};
+create index team_members_user on team_members (tenant_id, user_id);
+
+create table inboxes (
+  tenant_id bigint not null,
+  id uuid not null,
+  name text not null,
+  channel text not null,
+  identifier text not null,
+  team_id uuid,
+  endpoint_id uuid,                    -- the webhook endpoint behind its own webhookUrl
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (tenant_id, id)
+) {{without_rowid}};
+create unique index inboxes_identifier on inboxes (identifier);
+create index inboxes_channel on inboxes (tenant_id, channel, created_at, id);
+create index inboxes_endpoint on inboxes (tenant_id, endpoint_id) where endpoint_id is not null;
+
+create table contacts (
+  tenant_id bigint not null,
+  id uuid not null,
+  name text not null,
+  email text,                          -- the primary handles, as given; handles holds them all
+  phone text,
+  external_id text,
+  custom_fields text not null,
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (tenant_id, id)
+) {{without_rowid}};
+create index contacts_updated on contacts (tenant_id, updated_at, id);
+
+-- A contact's addresses. match_key is what makes two spellings the same address.
+create table handles (
+  tenant_id bigint not null,
+  kind text not null,                  -- email, phone, external_id
+  match_key text not null,
+  value text not null,
+  contact_id uuid not null,
+  is_primary boolean not null,
+  created_at bigint not null,
+  primary key (tenant_id, kind, match_key)
+) {{without_rowid}};
+create index handles_contact on handles (tenant_id, contact_id);
+
+-- Contacts that were merged into another: their ids still answer.
+create table contact_aliases (
+  tenant_id bigint not null,
+  id uuid not null,
+  contact_id uuid not null,
+  created_at bigint not null,
+  primary key (tenant_id, id)
+) {{without_rowid}};
+create index contact_aliases_contact on contact_aliases (tenant_id, contact_id);
+
+create table conversations (
+  tenant_id bigint not null,
+  id uuid not null,
+  number bigint not null,
+  inbox_id uuid not null,
+  contact_id uuid not null,
+  channel text not null,
+  subject text,
+  status text not null,
+  engagement text,
+  external_reference text,
+  team_id uuid,
+  agent_id uuid,
+  custom_fields text not null,
+  metadata text not null,
+  snoozed_until bigint,
+  merged_into_id uuid,
+  previous_id uuid,                    -- the archived conversation whose customer wrote again
+  reopen_count bigint not null,
+  event_sequence bigint not null,
+  last_message_at bigint,
+  last_contact_message_at bigint,
+  created_at bigint not null,
+  updated_at bigint not null,
+  done_at bigint,
+  archived_at bigint,
+  primary key (tenant_id, id)
+) {{without_rowid}};
+create unique index conversations_reference on conversations (tenant_id, external_reference) where external_reference is not null;
+create unique index conversations_number on conversations (tenant_id, number);
+create index conversations_updated on conversations (tenant_id, updated_at, id);
+create index conversations_status on conversations (tenant_id, status, updated_at, id);
+create index conversations_contact on conversations (tenant_id, contact_id, id);
+create index conversations_previous on conversations (tenant_id, previous_id) where previous_id is not null;
+
+create table tags (
+  tenant_id bigint not null,
+  id uuid not null,
+  slug text not null,
+  name text not null,
+  description text,
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (tenant_id, id)
+) {{without_rowid}};
+create unique index tags_slug on tags (tenant_id, slug);
+create table conversation_tags (
+  tenant_id bigint not null,
+  conversation_id uuid not null,
+  tag_id uuid not null,
+  created_at bigint not null,
+  primary key (tenant_id, conversation_id, tag_id)
+) {{without_rowid}};
+create index conversation_tags_tag on conversation_tags (tenant_id, tag_id, conversation_id);
+
+create table custom_fields (
+  tenant_id bigint not null,
+  id uuid not null,
+  entity text not null,
+  key text not null,
+  name text not null,
+  type text not null,
+  options text not null,               -- JSON array of {label, value}
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (tenant_id, id)
+) {{without_rowid}};
+create unique index custom_fields_key on custom_fields (tenant_id, entity, key);
+
+create table messages (
+  tenant_id bigint not null,
+  id uuid not null,
+  conversation_id uuid not null,
+  direction text not null,
+  author_type text not null,
+  author_id uuid,
+  author_name text,
+  text text not null,
+  html text,
+  external_id text,
+  delivery_status text,
+  failure_reason text,
+  sent_at bigint not null,
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (tenant_id, id)
+) {{without_rowid}};
+create index messages_conversation on messages (tenant_id, conversation_id, id);
+create unique index messages_external on messages (tenant_id, conversation_id, external_id) where external_id is not null;
+
+create table attachments (
+  tenant_id bigint not null,
+  id uuid not null,
+  message_id uuid,                     -- null: an upload that no message has taken yet
+  place bigint not null,               -- among the message's files, from 0
+  name text not null,
+  content_type text not null,
+  size bigint,
+  state text not null,                 -- pending, stored, failed
+  source_url text,                     -- null: it was uploaded
+  error text,
+  attempts bigint not null,
+  due_at bigint,                       -- of the next fetch; null unless one is to come
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (tenant_id, id)
+) {{without_rowid}};
+create index attachments_message on attachments (tenant_id, message_id);
+create index attachments_due on attachments (due_at) where due_at is not null;
+create index attachments_unclaimed on attachments (created_at) where message_id is null;
+
+-- The log. position is the order in which changes became visible; sequence counts one conversation's events.
+create table events (
+  position {{position}},
+  id uuid not null,
+  tenant_id bigint not null,
+  type text not null,
+  conversation_id uuid,
+  inbox_id uuid,
+  sequence bigint,
+  actor text not null,                 -- JSON: who did it
+  cause text,                          -- JSON: what led to it
+  data text not null,                  -- JSON: the state after, and what changed, in the native shape
+  created_at bigint not null
+);
+create index events_tenant on events (tenant_id, position);
+create unique index events_id on events (tenant_id, id);
+
+create table webhook_endpoints (
+  tenant_id bigint not null,
+  id uuid not null,
+  name text not null,
+  description text,
+  url text not null,
+  events text not null,                -- space-separated names, or *
+  format text not null,
+  header_prefix text not null,
+  max_attempts bigint not null,
+  inbox_ids text,                      -- space-separated ids, null for all
+  is_active boolean not null,
+  disabled_reason text,
+  active_after bigint not null,        -- position of the log when it was last switched on
+  disabled_at bigint,
+  secret_sealed bytea not null,
+  secret_prefix text not null,
+  previous_secret_sealed bytea,
+  previous_secret_until bigint,
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (tenant_id, id)
+) {{without_rowid}};
+
+-- The moving part of an endpoint: who sends for it, when it is next due, and how it has been doing.
+create table endpoint_states (
+  endpoint_id uuid primary key,
+  tenant_id bigint not null,
+  next_due_at bigint,                  -- null: nothing waits
+  owner text,
+  lease_until bigint not null,
+  epoch bigint not null,
+  consecutive_failures bigint not null,
+  first_failure_at bigint,
+  next_probe_at bigint,
+  last_success_at bigint,
+  last_failure_at bigint
+) {{without_rowid}};
+create index endpoint_states_due on endpoint_states (next_due_at) where next_due_at is not null;
+
+-- Endpoints that were deleted: housekeeping removes their deliveries, some at a time.
+create table deleted_endpoints (endpoint_id uuid primary key, tenant_id bigint not null, deleted_at bigint not null) {{without_rowid}};
+
+create table deliveries (
+  endpoint_id uuid not null,
+  id uuid not null,
+  tenant_id bigint not null,
+  position bigint not null,            -- of the event; ties (redelivery, test) go by id
+  event_id uuid not null,
+  event_type text not null,
+  conversation_id uuid,
+  sequence bigint,
+  status text not null,                -- pending, succeeded, failed, cancelled
+  attempts bigint not null,            -- of this round: a redelivery or replay starts another
+  earlier_attempts bigint not null,    -- of the rounds before
+  overtaken boolean not null,          -- retries on its own: later events of its conversation no longer wait for it
+  manual boolean not null,             -- asked for by a person (test, redeliver): sent at once, whatever the breaker says
+  due_at bigint,                       -- of the next attempt; null once it has ended
+  body text not null,
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (endpoint_id, id)
+);
+create index deliveries_pending on deliveries (endpoint_id, position, id) where status = 'pending' and not manual;
+create index deliveries_manual on deliveries (endpoint_id, id) where status = 'pending' and manual;
+create index deliveries_unsuccessful on deliveries (endpoint_id, id) where status in ('failed', 'cancelled');
+create index deliveries_conversation on deliveries (tenant_id, conversation_id, endpoint_id, sequence, position);
+
+create table attempts (
+  delivery_id uuid not null,
+  number bigint not null,
+  tenant_id bigint not null,
+  at bigint not null,
+  duration_us bigint not null,
+  status_code bigint,
+  error text,
+  response text,
+  primary key (delivery_id, number)
+) {{without_rowid}};
+
+create table idempotency_keys (
+  tenant_id bigint not null,
+  principal text not null,             -- the key or user that asked
+  route text not null,
+  key text not null,
+  request_hash bytea not null,
+  status bigint not null,
+  location text,
+  answer bytea not null,
+  created_at bigint not null,
+  primary key (tenant_id, principal, route, key)
+) {{without_rowid}};
+create index idempotency_keys_age on idempotency_keys (created_at);
+
+create table timers (
+  tenant_id bigint not null,
+  kind text not null,
+  subject uuid not null,
+  due_at bigint not null,
+  primary key (tenant_id, kind, subject)
+) {{without_rowid}};
+create index timers_due on timers (due_at);
+
+create table audit (
+  tenant_id bigint not null,
+  id uuid not null,
+  actor text not null,
+  action text not null,
+  subject text not null,
+  detail text not null,
+  created_at bigint not null,
+  primary key (tenant_id, id)
+) {{without_rowid}};

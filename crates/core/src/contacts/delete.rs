@@ -1,0 +1,25 @@
+//! Deleting a contact that nothing hangs on.
+
+use super::{locked, sql};
+use crate::ctx::Ctx;
+use crate::ids::ContactId;
+use crate::{Error, Result};
+use tieline_db::{Tx, params};
+
+/// Deletes a contact with its addresses. One that has conversations stays: they would lose their customer.
+///
+/// Errors: `contact_in_use`; not found also for an id that was merged away, because its data is another contact's now.
+pub fn delete(tx: &mut Tx, ctx: &Ctx, id: ContactId) -> Result<()> {
+    if locked(tx, ctx.tenant, id)?.id != id {
+        return Err(Error::not_found("contact"));
+    }
+    let params = params![ctx.tenant.0, id.0];
+    if tx.opt(sql::HAS_CONVERSATIONS, &params, |row| row.get::<i64>(0))?.is_some() {
+        let detail = "This contact has conversations; merge it into another contact, or leave it.";
+        return Err(Error::conflict("contact_in_use", detail));
+    }
+    for statement in [sql::DELETE_HANDLES, sql::DELETE_ALIASES, sql::DELETE] {
+        tx.execute(statement, &params)?;
+    }
+    Ok(())
+}

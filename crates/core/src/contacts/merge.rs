@@ -1,0 +1,95 @@
+//! Merging contacts that turned out to be one person (contract B6, D6.1).
+//!
+//! The target keeps what it has; of what it lacks, the source that changed last gives. All addresses and conversations move.
+//! The sources' ids still answer, with the target.
+
+use super::write::{changes, save};
+use super::{Contact, handle, locked, match_key, resolve, sql};
+use crate::ctx::Ctx;
+use crate::events::Change;
+use crate::ids::ContactId;
+use crate::{Error, FieldError, Result};
+use serde_json::{Map, Value};
+use tieline_db::{Tx, params};
+
+/// Most contacts merged by one request.
+pub const MERGE_LIMIT: usize = 50;
+
+/// Merges `from` into `target`; what was merged into it before is passed over, so that a repeated request changes nothing.
+///
+/// Errors: `validation_error` at `/from/<index>` for ids that are no contact of the tenant, and for the target itself.
+pub fn merge(tx: &mut Tx, ctx: &Ctx, target: ContactId, from: &[ContactId]) -> Result<Contact> {
+    let target = super::get(tx, ctx.tenant, target)?.id;
+    let (mut wrong, mut ids) = (Vec::new(), Vec::new());
+    for (index, id) in from.iter().enumerate() {
+        let mut refuse = |code, message: &str| {
+            wrong.push(FieldError { pointer: format!("/from/{index}"), code, message: message.into() });
+        };
+        if *id == target {
+            refuse("invalid_value", "A contact cannot be merged into itself.");
+        } else if resolve(tx, ctx.tenant, *id)? != target {
+            match super::get(tx, ctx.tenant, *id) {
+                Ok(source) => ids.push(source.id),
+                Err(error) if error.code == "not_found" => refuse("unknown_id", "There is no such contact."),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(Error::invalid(wrong));
+    }
+    ids.push(target);
+    ids.sort();
+    ids.dedup();
+    // In the order of their ids, so that two merges never wait for each other.
+    let mut sources = ids.iter().map(|id| locked(tx, ctx.tenant, *id)).collect::<Result<Vec<_>>>()?;
+    // Somebody else may have merged some of them while this waited.
+    let target = resolve(tx, ctx.tenant, target)?;
+    sources.sort_by_key(|source| source.id);
+    sources.dedup_by_key(|source| source.id);
+    let at = sources.iter().position(|source| source.id == target).ok_or_else(|| Error::not_found("contact"))?;
+    let before = sources.remove(at);
+    if sources.is_empty() {
+        return Ok(before);
+    }
+    sources.sort_by_key(|source| (std::cmp::Reverse(source.updated_at), source.id));
+
+    let mut contact = before.clone();
+    for source in &sources {
+        for statement in [sql::MOVE_HANDLES, sql::MOVE_CONVERSATIONS, sql::MOVE_ALIASES] {
+            tx.execute(statement, &params![ctx.tenant.0, source.id.0, target.0])?;
+        }
+        let now = tx.now();
+        tx.execute(sql::INSERT_ALIAS, &params![ctx.tenant.0, source.id.0, target.0, now])?;
+        tx.execute(sql::DELETE, &params![ctx.tenant.0, source.id.0])?;
+        for (kind, slot, given) in [
+            (handle::EMAIL, &mut contact.email, &source.email),
+            (handle::PHONE, &mut contact.phone, &source.phone),
+            (handle::EXTERNAL_ID, &mut contact.external_id, &source.external_id),
+        ] {
+            if let (None, Some(value)) = (&slot, given) {
+                let key = match_key(kind, value);
+                tx.execute(sql::PROMOTE, &params![ctx.tenant.0, kind, key.as_ref(), value])?;
+                *slot = Some(value.clone());
+            }
+        }
+        contact.custom_fields = filled(&contact.custom_fields, &source.custom_fields)?;
+    }
+    let mut changes = changes(&before, &contact)?;
+    let merged: Vec<String> = sources.iter().map(|source| source.id.to_string()).collect();
+    changes.push(Change::new("mergedFrom", Value::Array(Vec::new()), merged));
+    save(tx, ctx, &mut contact, &changes)?;
+    Ok(contact)
+}
+
+/// The values of the first, and of the second where the first has none or an empty text.
+fn filled(first: &str, second: &str) -> Result<String> {
+    let read = |text| serde_json::from_str::<Map<String, Value>>(text).map_err(Error::internal);
+    let (mut values, others) = (read(first)?, read(second)?);
+    for (key, value) in others {
+        if values.get(&key).is_none_or(|known| known.is_null() || known == "") {
+            values.insert(key, value);
+        }
+    }
+    Ok(Value::Object(values).to_string())
+}

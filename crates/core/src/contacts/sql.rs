@@ -1,0 +1,99 @@
+//! Statements over `contacts` and `handles`.
+
+use tieline_db::{Many, Ty};
+
+/// The columns of a contact, in the order in which `contact()` reads them; the table is named `c`.
+macro_rules! columns {
+    () => {
+        "c.id, c.name, c.email, c.phone, c.external_id, c.custom_fields, c.created_at, c.updated_at"
+    };
+}
+pub(crate) use columns;
+
+pub static BY_HANDLE: Many = Many::new(
+    concat!(
+        "select :ord, ",
+        columns!(),
+        " from handles h join contacts c on c.tenant_id = h.tenant_id and c.id = h.contact_id \
+         where h.tenant_id = :tenant_id and h.kind = :kind and h.match_key = :match_key"
+    ),
+    &[("tenant_id", Ty::Int), ("kind", Ty::Text), ("match_key", Ty::Text)],
+);
+pub static INSERT: Many = Many::new(
+    "insert into contacts (tenant_id, id, name, email, phone, external_id, custom_fields, created_at, updated_at) \
+     values (:tenant_id, :id, :name, :email, :phone, :external_id, :custom_fields, :at, :at)",
+    &[
+        ("tenant_id", Ty::Int),
+        ("id", Ty::Uuid),
+        ("name", Ty::Text),
+        ("email", Ty::Text),
+        ("phone", Ty::Text),
+        ("external_id", Ty::Text),
+        ("custom_fields", Ty::Text),
+        ("at", Ty::Int),
+    ],
+);
+pub static INSERT_HANDLE: Many = Many::new(
+    "insert into handles (tenant_id, kind, match_key, value, contact_id, is_primary, created_at) \
+     values (:tenant_id, :kind, :match_key, :value, :contact_id, :is_primary, :at)",
+    &[
+        ("tenant_id", Ty::Int),
+        ("kind", Ty::Text),
+        ("match_key", Ty::Text),
+        ("value", Ty::Text),
+        ("contact_id", Ty::Uuid),
+        ("is_primary", Ty::Bool),
+        ("at", Ty::Int),
+    ],
+);
+pub static FILL: Many = Many::new(
+    "update contacts set name = :name, email = :email, phone = :phone, external_id = :external_id, updated_at = :at \
+     where tenant_id = :tenant_id and id = :id",
+    &[
+        ("tenant_id", Ty::Int),
+        ("id", Ty::Uuid),
+        ("name", Ty::Text),
+        ("email", Ty::Text),
+        ("phone", Ty::Text),
+        ("external_id", Ty::Text),
+        ("at", Ty::Int),
+    ],
+);
+
+pub const GET: &str = concat!("select ", columns!(), " from contacts c where c.tenant_id = $1 and c.id = $2");
+pub const LIST: &str = concat!(
+    "select ",
+    columns!(),
+    " from contacts c where c.tenant_id = $1 and c.updated_at >= $2 and (c.updated_at, c.id) < ($3, $4) \
+     order by c.updated_at desc, c.id desc limit $5"
+);
+pub const ALIAS: &str = "select contact_id from contact_aliases where tenant_id = $1 and id = $2";
+pub const MERGED_FROM: &str =
+    "select id from contact_aliases where tenant_id = $1 and contact_id = $2 order by created_at, id limit $3";
+pub const HANDLES: &str = "select kind, value, is_primary from handles where tenant_id = $1 and contact_id = $2 \
+     order by kind, is_primary desc, created_at, match_key limit $3";
+pub const OWNER: &str = "select contact_id from handles where tenant_id = $1 and kind = $2 and match_key = $3";
+/// Changes nothing; on PostgreSQL it holds the row until the end of the transaction.
+pub const LOCK: &str = "update contacts set name = name where tenant_id = $1 and id = $2";
+pub const UPDATE: &str = "update contacts set name = $3, email = $4, phone = $5, external_id = $6, custom_fields = $7, \
+     updated_at = $8 where tenant_id = $1 and id = $2";
+pub const TAKE_HANDLE: &str = "insert into handles (tenant_id, kind, match_key, value, contact_id, is_primary, created_at) \
+     values ($1, $2, $3, $4, $5, true, $6) on conflict (tenant_id, kind, match_key) do nothing";
+/// The primary address gives way to the one with key $4.
+pub const REPLACE_PRIMARY: &str =
+    "delete from handles where tenant_id = $1 and contact_id = $2 and kind = $3 and is_primary and match_key <> $4";
+pub const DEMOTE: &str = "update handles set is_primary = false where tenant_id = $1 and contact_id = $2 and kind = $3";
+pub const PROMOTE: &str =
+    "update handles set is_primary = true, value = $4 where tenant_id = $1 and kind = $2 and match_key = $3";
+pub const CLEAR_HANDLES: &str = "delete from handles where tenant_id = $1 and contact_id = $2 and kind = $3";
+pub const MOVE_HANDLES: &str =
+    "update handles set contact_id = $3, is_primary = false where tenant_id = $1 and contact_id = $2";
+pub const MOVE_ALIASES: &str = "update contact_aliases set contact_id = $3 where tenant_id = $1 and contact_id = $2";
+pub const INSERT_ALIAS: &str =
+    "insert into contact_aliases (tenant_id, id, contact_id, created_at) values ($1, $2, $3, $4)";
+pub const MOVE_CONVERSATIONS: &str =
+    "update conversations set contact_id = $3 where tenant_id = $1 and contact_id = $2";
+pub const HAS_CONVERSATIONS: &str = "select 1 from conversations where tenant_id = $1 and contact_id = $2 limit 1";
+pub const DELETE: &str = "delete from contacts where tenant_id = $1 and id = $2";
+pub const DELETE_HANDLES: &str = "delete from handles where tenant_id = $1 and contact_id = $2";
+pub const DELETE_ALIASES: &str = "delete from contact_aliases where tenant_id = $1 and contact_id = $2";

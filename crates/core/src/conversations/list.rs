@@ -1,0 +1,216 @@
+//! Reading conversations: one by id or reference, pages of many by filter.
+//!
+//! A page costs what its rows cost, however many conversations there are: every list walks an index from where the page
+//! before ended. The rare filters are looked at row by row along the walk.
+
+use super::append::{MERGE_HOPS_LIMIT, merge_chain_too_long};
+use super::channel::Channel;
+use super::status::{Engagement, Status};
+use super::{Conversation, conversation, sql};
+use crate::ids::{ContactId, ConversationId, InboxId, TeamId, TenantId, UserId};
+use crate::{Error, Result};
+use tieline_db::{Param, Read, params};
+use uuid::Uuid;
+
+/// Whose conversations to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgentFilter {
+    /// This agent's.
+    Assigned(UserId),
+    /// Nobody's.
+    Unassigned,
+}
+
+/// What to list; what is none is not asked about.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Where they stand.
+    pub status: Option<Status>,
+    /// Kind of transport.
+    pub channel: Option<Channel>,
+    /// The team whose queue they are in.
+    pub team: Option<TeamId>,
+    /// Whose they are.
+    pub agent: Option<AgentFilter>,
+    /// The customer.
+    pub contact: Option<ContactId>,
+    /// A slug they carry.
+    pub tag: Option<String>,
+    /// Who owes whom an answer.
+    pub engagement: Option<Engagement>,
+    /// The inbox they came through.
+    pub inbox: Option<InboxId>,
+    /// Changed at or after this instant, microseconds UTC.
+    pub updated_since: Option<i64>,
+}
+
+impl Filter {
+    /// Whether nothing but status and `updated_since` is asked about.
+    fn is_plain(&self) -> bool {
+        self.channel.is_none()
+            && self.team.is_none()
+            && self.agent.is_none()
+            && self.contact.is_none()
+            && self.tag.is_none()
+            && self.engagement.is_none()
+            && self.inbox.is_none()
+    }
+}
+
+impl Filter {
+    /// Whether a conversation is one that is asked for.
+    pub fn admits(&self, v: &Conversation) -> bool {
+        let agent = match self.agent {
+            Some(AgentFilter::Assigned(id)) => v.agent == Some(id),
+            Some(AgentFilter::Unassigned) => v.agent.is_none(),
+            None => true,
+        };
+        agent
+            && self.status.is_none_or(|status| v.status == status)
+            && self.channel.is_none_or(|channel| v.channel == channel)
+            && self.team.is_none_or(|team| v.team == Some(team))
+            && self.contact.is_none_or(|contact| v.contact.id == contact)
+            && self.tag.as_ref().is_none_or(|tag| v.tags.contains(tag))
+            && self.engagement.is_none_or(|engagement| v.engagement == Some(engagement))
+            && self.inbox.is_none_or(|inbox| v.inbox == inbox)
+            && self.updated_since.is_none_or(|since| v.updated_at >= since)
+    }
+}
+
+/// The order of a list; always newest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// By last change.
+    #[default]
+    Updated,
+    /// By opening.
+    Created,
+}
+
+/// Up to `limit` conversations after the row with this sort key (its last change; not looked at by [`Sort::Created`]) and id.
+pub fn list(
+    read: &mut Read,
+    tenant: TenantId,
+    filter: &Filter,
+    sort: Sort,
+    after: Option<(i64, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Conversation>> {
+    let (key, id) = after.unwrap_or((i64::MAX, Uuid::max()));
+    let status = filter.status.map(Status::as_str);
+    let mut params: Vec<Param> = params![tenant.0, id, limit, filter.updated_since.unwrap_or(i64::MIN)].to_vec();
+    let sql = match (sort, filter.is_plain(), status) {
+        (Sort::Updated, true, None) => {
+            params.push(key.into());
+            sql::LIST
+        }
+        (Sort::Updated, true, Some(status)) if filter.updated_since.is_none() => {
+            params.truncate(3);
+            params.extend(params![status, key]);
+            sql::LIST_OF_STATUS
+        }
+        _ => {
+            let agent = match filter.agent {
+                Some(AgentFilter::Assigned(id)) => Some(id.0),
+                _ => None,
+            };
+            params.extend(params![
+                status,
+                filter.channel.map(Channel::as_str),
+                filter.team.map(|id| id.0),
+                agent,
+                filter.agent == Some(AgentFilter::Unassigned),
+                filter.contact.map(|id| id.0),
+                filter.engagement.map(Engagement::as_str),
+                filter.inbox.map(|id| id.0),
+                filter.tag.as_deref().unwrap_or("")
+            ]);
+            if sort == Sort::Updated {
+                params.push(key.into());
+            }
+            match (sort, filter.contact) {
+                (Sort::Updated, None) => sql::LIST_FILTERED,
+                (Sort::Updated, Some(_)) => sql::LIST_OF_CONTACT,
+                (Sort::Created, None) => sql::LIST_CREATED,
+                (Sort::Created, Some(_)) => sql::LIST_CREATED_OF_CONTACT,
+            }
+        }
+    };
+    Ok(read.all(sql, &params, |row| conversation(row, 0))?)
+}
+
+/// The conversation with this id.
+///
+/// Errors: `not_found`, also for another tenant's.
+pub fn get(read: &mut Read, tenant: TenantId, id: ConversationId) -> Result<Conversation> {
+    read.opt(sql::GET, &params![tenant.0, id.0], |row| conversation(row, 0))?
+        .ok_or_else(|| Error::not_found("conversation"))
+}
+
+/// The conversation that holds the messages of this one: itself, or the primary it was merged into.
+///
+/// Errors: `not_found`, also for another tenant's; `merge_chain_too_long`.
+pub fn holder(read: &mut Read, tenant: TenantId, id: ConversationId) -> Result<ConversationId> {
+    let mut at = id;
+    for _ in 0..=MERGE_HOPS_LIMIT {
+        let next: Option<Option<Uuid>> = read.opt(sql::MERGED_INTO, &params![tenant.0, at.0], |row| row.get(0))?;
+        match next.ok_or_else(|| Error::not_found("conversation"))? {
+            Some(primary) => at = ConversationId::from_uuid(primary),
+            None => return Ok(at),
+        }
+    }
+    Err(merge_chain_too_long())
+}
+
+/// The conversation with this reference.
+pub fn by_reference(read: &mut Read, tenant: TenantId, reference: &str) -> Result<Option<Conversation>> {
+    Ok(read.opt(sql::BY_THEIR_REFERENCE, &params![tenant.0, reference], |row| conversation(row, 0))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tieline_db::{Config, Db};
+
+    /// How SQLite answers a list of ten million rows must not depend on how many there are.
+    #[tokio::test]
+    async fn lists_walk_an_index_and_sort_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open(Config::sqlite(folder.path().join("t.db"), crate::MIGRATIONS)).unwrap();
+        let table = [
+            (sql::LIST, 5, "conversations_updated (tenant_id=? AND updated_at>? AND (updated_at,id)<(?,?))", false),
+            (
+                sql::LIST_OF_STATUS,
+                5,
+                "conversations_status (tenant_id=? AND status=? AND (updated_at,id)<(?,?))",
+                false,
+            ),
+            (
+                sql::LIST_FILTERED,
+                14,
+                "conversations_updated (tenant_id=? AND updated_at>? AND (updated_at,id)<(?,?))",
+                false,
+            ),
+            (sql::LIST_OF_CONTACT, 14, "PRIMARY KEY (tenant_id=? AND id=?)", true),
+            (sql::LIST_CREATED, 13, "PRIMARY KEY (tenant_id=? AND id<?)", false),
+            (sql::LIST_CREATED_OF_CONTACT, 13, "PRIMARY KEY (tenant_id=? AND id=?)", false),
+            (sql::BY_THEIR_REFERENCE, 2, "conversations_reference (tenant_id=? AND external_reference=?)", false),
+            (sql::GET, 2, "PRIMARY KEY (tenant_id=? AND id=?)", false),
+        ];
+        for (statement, count, index, sorts) in table {
+            let plan = db
+                .read(move |read| {
+                    let params = vec![Param::Text("x"); count];
+                    read.all(&format!("explain query plan {statement}"), &params, |row| row.get::<String>(3))
+                })
+                .await
+                .map_err(Error::from)
+                .unwrap();
+            let walk = plan.iter().find(|line| line.contains(" v ")).expect("a line for the conversations");
+            assert!(walk.contains("SEARCH") && walk.contains(index), "{statement}\n{plan:#?}");
+            assert!(!plan.iter().any(|line| line.starts_with("SCAN")), "{statement}\n{plan:#?}");
+            let sort = plan.iter().any(|line| line.contains("USE TEMP B-TREE FOR ORDER BY"));
+            assert_eq!(sort, sorts, "only one customer's conversations are sorted: {statement}\n{plan:#?}");
+        }
+    }
+}

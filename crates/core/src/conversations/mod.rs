@@ -1,0 +1,126 @@
+//! Conversations: opened through any dialect, one row, one machine of statuses, one sequence of events.
+
+mod append;
+mod change;
+pub mod channel;
+mod list;
+mod merge;
+mod open;
+pub(crate) mod sql;
+pub mod status;
+mod tagging;
+mod update;
+
+pub use append::{Append, AppendVerb, Appended};
+pub(crate) use change::{lock, next as next_event, save, wake};
+pub use list::{AgentFilter, Filter, Sort, by_reference, get, holder, list};
+pub use merge::{Merge, merge};
+pub use open::{Customer, StartOutbound, StartOutboundVerb, Started};
+pub use tagging::{TAGS_LIMIT, set_tag};
+pub use update::{Update, Updated, update};
+
+use crate::contacts::{self, Contact};
+use crate::ids::{ConversationId, InboxId, TeamId, UserId};
+use crate::{Error, Result};
+use channel::Channel;
+use status::{Engagement, Status};
+use tieline_db::{Row, params};
+
+/// A conversation with its contact and its tags.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conversation {
+    /// Its id.
+    pub id: ConversationId,
+    /// The number people quote (pt-BR *protocolo*); counts per tenant, gaps allowed.
+    pub number: i64,
+    /// The inbox it came through.
+    pub inbox: InboxId,
+    /// The customer.
+    pub contact: Contact,
+    /// Kind of transport.
+    pub channel: Channel,
+    /// What it is about.
+    pub subject: Option<String>,
+    /// Where it stands.
+    pub status: Status,
+    /// Who owes whom an answer; none without messages.
+    pub engagement: Option<Engagement>,
+    /// The integrator's key, unique per tenant, compared byte by byte.
+    pub external_reference: Option<String>,
+    /// The team whose queue it is in.
+    pub team: Option<TeamId>,
+    /// The agent who has it.
+    pub agent: Option<UserId>,
+    /// Slugs, sorted.
+    pub tags: Vec<String>,
+    /// Custom field values by key, a JSON object as text.
+    pub custom_fields: String,
+    /// Free-form, a JSON object as text.
+    pub metadata: String,
+    /// When it wakes up, while snoozed. Microseconds UTC, like all times here.
+    pub snoozed_until: Option<i64>,
+    /// The conversation that took over its messages.
+    pub merged_into: Option<ConversationId>,
+    /// How often it came back from done.
+    pub reopen_count: i64,
+    /// Events so far; the next one is this plus one.
+    pub event_sequence: i64,
+    /// Newest message, by our clock.
+    pub last_message_at: Option<i64>,
+    /// Newest message of the customer, by our clock.
+    pub last_contact_message_at: Option<i64>,
+    /// When it was opened.
+    pub created_at: i64,
+    /// When anything of it last changed.
+    pub updated_at: i64,
+    /// When it was marked done, if it is.
+    pub done_at: Option<i64>,
+    /// When it was archived, if it is.
+    pub archived_at: Option<i64>,
+    /// The archived conversation whose customer wrote again and got this one.
+    pub previous: Option<ConversationId>,
+}
+
+/// Reads a conversation from [`sql::columns`] that start at `at`, followed by its tags and its contact's columns.
+pub(crate) fn conversation(row: &Row, at: usize) -> tieline_db::Result<Conversation> {
+    let stored = |what: &str| tieline_db::Error::Sql(format!("unknown {what} in conversations"));
+    Ok(Conversation {
+        id: ConversationId::from_uuid(row.get(at)?),
+        number: row.get(at + 1)?,
+        inbox: InboxId::from_uuid(row.get(at + 2)?),
+        channel: Channel::from_text(&row.get::<String>(at + 3)?).ok_or_else(|| stored("channel"))?,
+        subject: row.get(at + 4)?,
+        status: Status::from_text(&row.get::<String>(at + 5)?).ok_or_else(|| stored("status"))?,
+        engagement: match row.get::<Option<String>>(at + 6)? {
+            Some(text) => Some(Engagement::from_text(&text).ok_or_else(|| stored("engagement"))?),
+            None => None,
+        },
+        external_reference: row.get(at + 7)?,
+        team: row.get::<Option<_>>(at + 8)?.map(TeamId::from_uuid),
+        agent: row.get::<Option<_>>(at + 9)?.map(UserId::from_uuid),
+        custom_fields: row.get(at + 10)?,
+        metadata: row.get(at + 11)?,
+        snoozed_until: row.get(at + 12)?,
+        merged_into: row.get::<Option<_>>(at + 13)?.map(ConversationId::from_uuid),
+        reopen_count: row.get(at + 14)?,
+        event_sequence: row.get(at + 15)?,
+        last_message_at: row.get(at + 16)?,
+        last_contact_message_at: row.get(at + 17)?,
+        created_at: row.get(at + 18)?,
+        updated_at: row.get(at + 19)?,
+        done_at: row.get(at + 20)?,
+        archived_at: row.get(at + 21)?,
+        previous: row.get::<Option<_>>(at + 22)?.map(ConversationId::from_uuid),
+        tags: row
+            .get::<Option<String>>(at + 23)?
+            .map(|slugs| slugs.split(' ').map(str::to_owned).collect())
+            .unwrap_or_default(),
+        contact: contacts::contact(row, at + 24)?,
+    })
+}
+
+/// Takes `count` conversation numbers of the tenant; answers the first.
+pub(crate) fn take_numbers(tx: &mut tieline_db::Tx, tenant: crate::ids::TenantId, count: i64) -> Result<i64> {
+    let last: Option<i64> = tx.opt(crate::tenants::sql::TAKE_NUMBERS, &params![tenant.0, count], |row| row.get(0))?;
+    Ok(last.ok_or_else(|| Error::not_found("tenant"))? - count + 1)
+}

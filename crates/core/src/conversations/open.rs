@@ -1,0 +1,388 @@
+//! Opening conversations: the hot verb, written over a slice.
+
+use super::channel::Channel;
+use super::status::{Engagement, Moment, Status};
+use super::{Conversation, sql, take_numbers};
+use crate::attachments::{self, Attached};
+use crate::contacts::{self, Contact, Upsert, upsert_many};
+use crate::ctx::Ctx;
+use crate::events::{Batch, Event};
+use crate::fields;
+use crate::fields::validate::{Definition, Entity};
+use crate::idempotency::{self, Once, Reply};
+use crate::ids::{ContactId, ConversationId, TenantId};
+use crate::inboxes::{self, Landing};
+use crate::messages::direction::Direction;
+use crate::messages::{self, Message, NewMessage};
+use crate::tags;
+use crate::{Error, Result};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use tieline_db::{Keys, Param, SetVerb, Tx, params};
+
+/// Who a new conversation is with.
+#[derive(Clone, Debug)]
+pub enum Customer {
+    /// A contact that the caller knows by id.
+    Known(ContactId),
+    /// Whoever owns one of these handles, or a new contact.
+    Found(Upsert),
+}
+
+/// Opens a conversation for a contact: as if the contact had just written, or as if we had.
+#[derive(Clone)]
+pub struct StartOutbound {
+    /// Tenant, actor, cause.
+    pub ctx: Ctx,
+    /// Answer of an earlier request with the same `Idempotency-Key`, if the caller sent one.
+    pub once: Option<Once<Started>>,
+    /// Unique per tenant, 1 to 255 characters, compared byte by byte.
+    pub external_reference: Option<String>,
+    /// Who the customer is.
+    pub contact: Customer,
+    /// What it is about.
+    pub subject: Option<String>,
+    /// Kind of transport.
+    pub channel: Channel,
+    /// The first message, if there is one.
+    pub message: Option<NewMessage>,
+    /// Slugs; unknown ones are reported back.
+    pub tags: Vec<String>,
+    /// Values by key; unknown keys are reported back.
+    pub custom_fields: serde_json::Map<String, serde_json::Value>,
+    /// A JSON object as text.
+    pub metadata: String,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// The new conversation.
+    pub conversation: Conversation,
+    /// Its first message.
+    pub message: Option<Message>,
+    /// Slugs that name no tag of the tenant.
+    pub ignored_tags: Vec<String>,
+    /// Keys that name no custom field of the tenant.
+    pub ignored_fields: Vec<String>,
+}
+
+/// The set verb behind [`StartOutbound`].
+///
+/// Errors: `external_reference_exists` (with `conversationId`) when the tenant already holds the reference,
+/// `validation_error` for custom field values of a wrong type or an attachment that is no upload, `attachment_taken`,
+/// `idempotency_key_reused`.
+pub struct StartOutboundVerb;
+
+impl SetVerb for StartOutboundVerb {
+    type Command = StartOutbound;
+    type Outcome = Reply<Started>;
+    type Error = Error;
+
+    fn keys(cmd: &StartOutbound, keys: &mut Keys) {
+        let tenant = cmd.ctx.tenant;
+        if let Customer::Found(upsert) = &cmd.contact {
+            for (kind, _, key) in upsert.handles() {
+                keys.add((tenant, kind, key));
+            }
+        }
+        if let Some(reference) = &cmd.external_reference {
+            keys.add((tenant, "reference", reference));
+        }
+        if let Some(once) = &cmd.once {
+            once.keys(tenant, keys);
+        }
+    }
+
+    fn run(tx: &mut Tx, commands: &[&StartOutbound]) -> tieline_db::Result<Vec<Result<Reply<Started>>>> {
+        let mut answers: Vec<Option<Result<Reply<Started>>>> = commands.iter().map(|_| None).collect();
+        run(tx, commands, &mut answers).map_err(to_engine)?;
+        answers.into_iter().map(|answer| answer.ok_or_else(|| tieline_db::Error::Sql("unanswered".into()))).collect()
+    }
+}
+
+/// An error inside the set undoes the set: the engine then runs its commands one by one.
+pub(super) fn to_engine(error: Error) -> tieline_db::Error {
+    match error.source {
+        Some(source) => match source.downcast::<tieline_db::Error>() {
+            Ok(engine) => *engine,
+            Err(other) => tieline_db::Error::Sql(other.to_string()),
+        },
+        None => tieline_db::Error::Sql(format!("{}: {}", error.code, error.detail)),
+    }
+}
+
+type Answers = [Option<Result<Reply<Started>>>];
+
+fn run(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Result<()> {
+    for (answer, cmd) in answers.iter_mut().zip(commands) {
+        if let Some(once) = &cmd.once {
+            *answer = once.replay(tx, cmd.ctx.tenant)?;
+        }
+    }
+    refuse_known_references(tx, commands, answers)?;
+    let known = known_contacts(tx, commands, answers)?;
+    let mut extras = tags_and_fields(tx, commands, answers)?;
+    let mut files = files(tx, commands, answers, &mut extras)?;
+
+    // What is left is accepted: from here on nothing is refused.
+    let open: Vec<usize> = (0..commands.len()).filter(|index| answers[*index].is_none()).collect();
+    let mut events = Batch::default();
+    let contacts = contacts(tx, commands, &open, known, &mut events)?;
+    let landings = landings(tx, commands, &open)?;
+    let mut numbers = numbers(tx, commands, &open)?;
+
+    let now = tx.now();
+    let mut started: Vec<Started> = Vec::with_capacity(open.len());
+    let mut tag_rows: Vec<Param> = Vec::new();
+    for ((index, contact), extra) in open.iter().zip(contacts).zip(extras.into_iter().flatten()) {
+        let cmd = commands[*index];
+        let landing = landings[&(cmd.ctx.tenant, cmd.channel)];
+        let number = numbers.get_mut(&cmd.ctx.tenant).map_or(0, |next| {
+            *next += 1;
+            *next - 1
+        });
+        let mut conversation = Conversation {
+            id: ConversationId::from_uuid(tx.new_id()),
+            number,
+            inbox: landing.inbox,
+            contact,
+            channel: cmd.channel,
+            subject: cmd.subject.clone(),
+            status: Status::Active,
+            engagement: None,
+            external_reference: cmd.external_reference.clone(),
+            team: landing.team,
+            agent: None,
+            tags: extra.tags.iter().map(|(_, slug)| slug.clone()).collect(),
+            custom_fields: extra.custom_fields,
+            metadata: cmd.metadata.clone(),
+            snoozed_until: None,
+            merged_into: None,
+            reopen_count: 0,
+            event_sequence: 1 + cmd.message.is_some() as i64,
+            last_message_at: cmd.message.as_ref().map(|_| now),
+            last_contact_message_at: cmd
+                .message
+                .as_ref()
+                .filter(|message| message.direction == Direction::Inbound)
+                .map(|_| now),
+            created_at: now,
+            updated_at: now,
+            done_at: None,
+            archived_at: None,
+            previous: None,
+        };
+        let message = cmd.message.as_ref().zip(files.remove(index));
+        let message = message.map(|(first, attached)| first.of(tx, &cmd.ctx, &conversation, None, attached));
+        conversation.engagement =
+            message.as_ref().and_then(|first| Moment::Said(first.direction, first.author_type).decides());
+        tag_rows
+            .extend(extra.tags.iter().flat_map(|(tag, _)| params![cmd.ctx.tenant.0, conversation.id.0, tag.0, now]));
+        started.push(Started {
+            conversation,
+            message,
+            ignored_tags: extra.ignored_tags,
+            ignored_fields: extra.ignored_fields,
+        });
+    }
+    insert(tx, commands, &open, &started)?;
+    tx.run_many(&sql::INSERT_TAG, &tag_rows)?;
+    for (index, started) in open.iter().zip(&started) {
+        let ctx = &commands[*index].ctx;
+        let conversation = &started.conversation;
+        events.add(tx, ctx, &Event::ConversationCreated { conversation }, Some(1))?;
+        if let Some(message) = &started.message {
+            let event = match message.direction {
+                Direction::Inbound => Event::MessageReceived { message, conversation },
+                _ => Event::MessageSent { message, conversation },
+            };
+            events.add(tx, ctx, &event, Some(2))?;
+        }
+    }
+    events.write(tx)?;
+    for (index, started) in open.into_iter().zip(started) {
+        let cmd = commands[index];
+        answers[index] = Some(Ok(idempotency::settle(tx, cmd.ctx.tenant, cmd.once.as_ref(), started)?));
+    }
+    Ok(())
+}
+
+fn refuse_known_references(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Result<()> {
+    let mut params: Vec<Param> = Vec::new();
+    let mut asked: Vec<usize> = Vec::new();
+    for (index, cmd) in commands.iter().enumerate().filter(|(index, _)| answers[*index].is_none()) {
+        if let Some(reference) = &cmd.external_reference {
+            params.extend(params![cmd.ctx.tenant.0, reference]);
+            asked.push(index);
+        }
+    }
+    let mut known: Vec<(usize, ConversationId)> = Vec::new();
+    tx.select_many(&sql::BY_REFERENCE, &params, |row| {
+        let ordinal: i64 = row.get(0)?;
+        known.push((asked[ordinal as usize], ConversationId::from_uuid(row.get(1)?)));
+        Ok(())
+    })?;
+    for (index, id) in known {
+        let error = Error::conflict(
+            "external_reference_exists",
+            "This externalReference belongs to a conversation already; read it, or use another reference.",
+        );
+        answers[index] = Some(Err(error.with("conversationId", id)));
+    }
+    Ok(())
+}
+
+/// Tags and custom fields of one accepted command.
+struct Extra {
+    tags: Vec<(crate::ids::TagId, String)>,
+    custom_fields: String,
+    ignored_tags: Vec<String>,
+    ignored_fields: Vec<String>,
+}
+
+/// Looks up tags and checks custom fields; a refused command has none.
+fn tags_and_fields(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Result<Vec<Option<Extra>>> {
+    let lists: Vec<_> = commands.iter().map(|cmd| (cmd.ctx.tenant, cmd.tags.as_slice())).collect();
+    let mut definitions: HashMap<TenantId, Vec<Definition>> = HashMap::new();
+    let mut extras = Vec::with_capacity(commands.len());
+    for ((cmd, answer), (tags, ignored_tags)) in commands.iter().zip(answers).zip(tags::known_many(tx, &lists)?) {
+        let (mut custom_fields, mut ignored_fields) = ("{}".to_owned(), Vec::new());
+        if answer.is_none() && !cmd.custom_fields.is_empty() {
+            let known = match definitions.entry(cmd.ctx.tenant) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => entry.insert(fields::definitions(tx, cmd.ctx.tenant, Entity::Conversation)?),
+            };
+            match fields::write(known, "{}", cmd.custom_fields.clone(), "/customFields") {
+                Ok(written) => (custom_fields, ignored_fields) = written,
+                Err(error) => *answer = Some(Err(error)),
+            }
+        }
+        extras.push(answer.is_none().then_some(Extra { tags, custom_fields, ignored_tags, ignored_fields }));
+    }
+    Ok(extras)
+}
+
+fn landings(tx: &mut Tx, commands: &[&StartOutbound], open: &[usize]) -> Result<HashMap<(TenantId, Channel), Landing>> {
+    let mut landings = HashMap::new();
+    for index in open {
+        let key = (commands[*index].ctx.tenant, commands[*index].channel);
+        if let Entry::Vacant(entry) = landings.entry(key) {
+            entry.insert(inboxes::for_channel(tx, &commands[*index].ctx, key.1)?);
+        }
+    }
+    Ok(landings)
+}
+
+/// Gives the first messages their ids and files, by command; the last step that may refuse.
+fn files(
+    tx: &mut Tx,
+    commands: &[&StartOutbound],
+    answers: &mut Answers,
+    extras: &mut [Option<Extra>],
+) -> Result<HashMap<usize, Attached>> {
+    let mut files = HashMap::new();
+    for (index, cmd) in commands.iter().enumerate() {
+        let Some(message) = cmd.message.as_ref().filter(|_| extras[index].is_some()) else { continue };
+        match attachments::attach(tx, cmd.ctx.tenant, &message.attachments)? {
+            Ok(attached) => drop(files.insert(index, attached)),
+            Err(refusal) => (answers[index], extras[index]) = (Some(Err(refusal)), None),
+        }
+    }
+    Ok(files)
+}
+
+/// The first of the numbers taken for each tenant.
+fn numbers(tx: &mut Tx, commands: &[&StartOutbound], open: &[usize]) -> Result<HashMap<TenantId, i64>> {
+    let mut counts: std::collections::BTreeMap<TenantId, i64> = Default::default();
+    for index in open {
+        *counts.entry(commands[*index].ctx.tenant).or_default() += 1;
+    }
+    counts.into_iter().map(|(tenant, count)| Ok((tenant, take_numbers(tx, tenant, count)?))).collect()
+}
+
+/// The contacts that are named by id; a command that names none of the tenant's is refused.
+fn known_contacts(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Result<HashMap<usize, Contact>> {
+    let mut params: Vec<Param> = Vec::new();
+    let mut asked: Vec<usize> = Vec::new();
+    for (index, cmd) in commands.iter().enumerate().filter(|(index, _)| answers[*index].is_none()) {
+        if let Customer::Known(id) = &cmd.contact {
+            params.extend(params![cmd.ctx.tenant.0, id.0]);
+            asked.push(index);
+        }
+    }
+    let mut known = HashMap::new();
+    // An alias of a merged contact stands for the contact it was merged into.
+    for statement in [&sql::CONTACT, &sql::CONTACT_BY_ALIAS] {
+        tx.select_many(statement, &params, |row| {
+            known.insert(asked[row.get::<i64>(0)? as usize], contacts::contact(row, 1)?);
+            Ok(())
+        })?;
+    }
+    for index in asked.into_iter().filter(|index| !known.contains_key(index)) {
+        answers[index] = Some(Err(Error::field("/contact/id", "not_found", "There is no such contact.")));
+    }
+    Ok(known)
+}
+
+/// The contact of each accepted command, in order.
+fn contacts(
+    tx: &mut Tx,
+    commands: &[&StartOutbound],
+    open: &[usize],
+    mut known: HashMap<usize, Contact>,
+    events: &mut Batch,
+) -> Result<Vec<Contact>> {
+    let mut upserts: Vec<(&Ctx, &Upsert)> = Vec::with_capacity(open.len());
+    for index in open {
+        if let Customer::Found(upsert) = &commands[*index].contact {
+            upserts.push((&commands[*index].ctx, upsert));
+        }
+    }
+    let mut found = upsert_many(tx, &upserts, events)?.into_iter();
+    let contact = |index| known.remove(index).or_else(|| Some(found.next()?.contact));
+    let contacts: Option<Vec<Contact>> = open.iter().map(contact).collect();
+    contacts.ok_or_else(|| Error::internal("a contact is missing"))
+}
+
+fn insert(tx: &mut Tx, commands: &[&StartOutbound], open: &[usize], started: &[Started]) -> Result<()> {
+    let mut rows: Vec<(i64, &Conversation)> = Vec::with_capacity(started.len());
+    let mut texts: Vec<(i64, &Message)> = Vec::with_capacity(started.len());
+    for (index, started) in open.iter().zip(started) {
+        let tenant = commands[*index].ctx.tenant.0;
+        rows.push((tenant, &started.conversation));
+        texts.extend(started.message.as_ref().map(|message| (tenant, message)));
+    }
+    insert_many(tx, &rows)?;
+    messages::insert_many(tx, &texts)
+}
+
+/// Writes new conversations.
+pub(super) fn insert_many(tx: &mut Tx, conversations: &[(i64, &Conversation)]) -> Result<()> {
+    let mut rows: Vec<Param> = Vec::with_capacity(conversations.len() * 19);
+    for (tenant, v) in conversations {
+        rows.extend(params![
+            *tenant,
+            v.id.0,
+            v.number,
+            v.inbox.0,
+            v.contact.id.0,
+            v.channel.as_str(),
+            &v.subject,
+            v.status.as_str(),
+            v.engagement.map(Engagement::as_str),
+            &v.external_reference,
+            v.team.map(|id| id.0),
+            v.agent.map(|id| id.0),
+            &v.custom_fields,
+            &v.metadata,
+            v.previous.map(|id| id.0),
+            v.event_sequence,
+            v.last_message_at,
+            v.last_contact_message_at,
+            v.created_at
+        ]);
+    }
+    tx.run_many(&sql::INSERT, &rows)?;
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! Statements over `conversations`.
+
+use tieline_db::{Many, Ty};
+
+/// The columns of a conversation `v` with its tags and its contact `c`, as `conversation()` reads them.
+macro_rules! columns {
+    () => {
+        concat!(
+            "v.id, v.number, v.inbox_id, v.channel, v.subject, v.status, v.engagement, v.external_reference, v.team_id, \
+             v.agent_id, v.custom_fields, v.metadata, v.snoozed_until, v.merged_into_id, v.reopen_count, v.event_sequence, \
+             v.last_message_at, v.last_contact_message_at, v.created_at, v.updated_at, v.done_at, v.archived_at, \
+             v.previous_id, \
+             (select string_agg(g.slug, ' ' order by g.slug) from conversation_tags vg \
+              join tags g on g.tenant_id = vg.tenant_id and g.id = vg.tag_id \
+              where vg.tenant_id = v.tenant_id and vg.conversation_id = v.id), ",
+            crate::contacts::sql::columns!()
+        )
+    };
+}
+/// Joins the contact of conversation `v`.
+macro_rules! from {
+    () => {
+        " from conversations v join contacts c on c.tenant_id = v.tenant_id and c.id = v.contact_id "
+    };
+}
+
+pub const GET: &str = concat!("select ", columns!(), from!(), "where v.tenant_id = $1 and v.id = $2");
+/// What may change of a conversation, with its counted events.
+pub static SAVE: Many = Many::new(
+    "update conversations set subject = :subject, status = :status, engagement = :engagement, team_id = :team_id, \
+     agent_id = :agent_id, custom_fields = :custom_fields, metadata = :metadata, snoozed_until = :snoozed_until, \
+     merged_into_id = :merged_into_id, reopen_count = :reopen_count, event_sequence = :event_sequence, \
+     last_message_at = :last_message_at, last_contact_message_at = :last_contact_message_at, updated_at = :updated_at, \
+     done_at = :done_at, archived_at = :archived_at where tenant_id = :tenant_id and id = :id",
+    &[
+        ("tenant_id", Ty::Int),
+        ("id", Ty::Uuid),
+        ("subject", Ty::Text),
+        ("status", Ty::Text),
+        ("engagement", Ty::Text),
+        ("team_id", Ty::Uuid),
+        ("agent_id", Ty::Uuid),
+        ("custom_fields", Ty::Text),
+        ("metadata", Ty::Text),
+        ("snoozed_until", Ty::Int),
+        ("merged_into_id", Ty::Uuid),
+        ("reopen_count", Ty::Int),
+        ("event_sequence", Ty::Int),
+        ("last_message_at", Ty::Int),
+        ("last_contact_message_at", Ty::Int),
+        ("updated_at", Ty::Int),
+        ("done_at", Ty::Int),
+        ("archived_at", Ty::Int),
+    ],
+);
+pub static GET_MANY: Many = Many::new(
+    concat!("select :ord, ", columns!(), from!(), " where v.tenant_id = :tenant_id and v.id = :id"),
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
+pub static BY_REFERENCE: Many = Many::new(
+    "select :ord, id from conversations where tenant_id = :tenant_id and external_reference = :reference",
+    &[("tenant_id", Ty::Int), ("reference", Ty::Text)],
+);
+pub static INSERT: Many = Many::new(
+    "insert into conversations (tenant_id, id, number, inbox_id, contact_id, channel, subject, status, engagement, \
+     external_reference, team_id, agent_id, custom_fields, metadata, previous_id, reopen_count, event_sequence, \
+     last_message_at, last_contact_message_at, created_at, updated_at) \
+     values (:tenant_id, :id, :number, :inbox_id, :contact_id, :channel, :subject, :status, :engagement, :reference, \
+     :team_id, :agent_id, :custom_fields, :metadata, :previous_id, 0, :event_sequence, :last_message_at, :last_contact_message_at, \
+     :at, :at)",
+    &[
+        ("tenant_id", Ty::Int),
+        ("id", Ty::Uuid),
+        ("number", Ty::Int),
+        ("inbox_id", Ty::Uuid),
+        ("contact_id", Ty::Uuid),
+        ("channel", Ty::Text),
+        ("subject", Ty::Text),
+        ("status", Ty::Text),
+        ("engagement", Ty::Text),
+        ("reference", Ty::Text),
+        ("team_id", Ty::Uuid),
+        ("agent_id", Ty::Uuid),
+        ("custom_fields", Ty::Text),
+        ("metadata", Ty::Text),
+        ("previous_id", Ty::Uuid),
+        ("event_sequence", Ty::Int),
+        ("last_message_at", Ty::Int),
+        ("last_contact_message_at", Ty::Int),
+        ("at", Ty::Int),
+    ],
+);
+pub static INSERT_TAG: Many = Many::new(
+    "insert into conversation_tags (tenant_id, conversation_id, tag_id, created_at) \
+     values (:tenant_id, :conversation_id, :tag_id, :at)",
+    &[("tenant_id", Ty::Int), ("conversation_id", Ty::Uuid), ("tag_id", Ty::Uuid), ("at", Ty::Int)],
+);
+pub const MERGED_INTO: &str = "select merged_into_id from conversations where tenant_id = $1 and id = $2";
+pub static CONTACT: Many = Many::new(
+    concat!(
+        "select :ord, ",
+        crate::contacts::sql::columns!(),
+        " from contacts c where c.tenant_id = :tenant_id and c.id = :id"
+    ),
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
+/// The contact that one with this id was merged into.
+pub static CONTACT_BY_ALIAS: Many = Many::new(
+    concat!(
+        "select :ord, ",
+        crate::contacts::sql::columns!(),
+        " from contact_aliases a join contacts c on c.tenant_id = a.tenant_id and c.id = a.contact_id \
+         where a.tenant_id = :tenant_id and a.id = :id"
+    ),
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
+pub const REMOVE_TAG: &str =
+    "delete from conversation_tags where tenant_id = $1 and conversation_id = $2 and tag_id = $3";
+pub const TAG_BY_SLUG: &str =
+    "select id, slug, name, description, created_at, updated_at from tags where tenant_id = $1 and slug = $2";
+/// The tags of one conversation that another lacks.
+pub const TAGS_LACKING: &str = "select t.id, t.slug, t.name, t.description, t.created_at, t.updated_at \
+     from conversation_tags g join tags t on t.tenant_id = g.tenant_id and t.id = g.tag_id \
+     where g.tenant_id = $1 and g.conversation_id = $2 and not exists (select 1 from conversation_tags o \
+     where o.tenant_id = g.tenant_id and o.conversation_id = $3 and o.tag_id = g.tag_id) order by t.slug limit 1000";
+
+/// Whether a team is the tenant's.
+pub const KNOWS_TEAM: &str = "select 1 from teams where tenant_id = $1 and id = $2";
+/// Whether an active user is the tenant's; a test partition's users are its live tenant's.
+pub static KNOWS_USER: Many = Many::new(
+    "select :ord, u.name from tenants t join users u on u.tenant_id = coalesce(t.parent_id, t.id) \
+     where t.id = :tenant_id and u.id = :id and u.is_active",
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
+/// The team of what lands in an inbox.
+pub const LANDING_TEAM: &str = "select coalesce(i.team_id, t.default_team_id) from inboxes i \
+     join tenants t on t.id = i.tenant_id where i.tenant_id = $1 and i.id = $2";
+
+// Lists. The hot ones have a text each; every other combination of filters goes through one text per order, whose filters
+// are off when null. Parameters: $1 tenant, $2 the id to go on from, $3 rows, $4 updated since, then status and the rare
+// filters, and at last the time to go on from. Ids grow with time: the order of creation needs no column beside them.
+macro_rules! updated {
+    ($updated:literal, $key:literal, $($filters:tt)*) => {
+        concat!(
+            "select ",
+            columns!(),
+            from!(),
+            "where v.tenant_id = $1",
+            $($filters)*,
+            " and (",
+            $updated,
+            ", v.id) < (",
+            $key,
+            ", $2) and ",
+            $updated,
+            " >= $4 order by ",
+            $updated,
+            " desc, v.id desc limit $3"
+        )
+    };
+}
+macro_rules! created {
+    ($($filters:tt)*) => {
+        concat!(
+            "select ",
+            columns!(),
+            from!(),
+            "where v.tenant_id = $1 and v.id < $2 and v.updated_at >= $4",
+            $($filters)*,
+            " order by v.id desc limit $3"
+        )
+    };
+}
+macro_rules! of_contact {
+    () => {
+        "v.id in (select o.id from conversations o where o.tenant_id = $1 and o.contact_id = $10)"
+    };
+}
+macro_rules! rare {
+    ($($contact:tt)*) => {
+        concat!(
+            " and (v.status = $5 or $5 is null) and (v.channel = $6 or $6 is null) and (v.team_id = $7 or $7 is null) \
+             and (v.agent_id = $8 or $8 is null) and (v.agent_id is null or not $9) and ",
+            $($contact)*,
+            " and (v.engagement = $11 or $11 is null) and (v.inbox_id = $12 or $12 is null) \
+             and ($13 = '' or exists (select 1 from conversation_tags fg join tags ft on ft.tenant_id = fg.tenant_id \
+             and ft.id = fg.tag_id where fg.tenant_id = v.tenant_id and fg.conversation_id = v.id and ft.slug = $13))"
+        )
+    };
+}
+pub const LIST: &str = updated!("v.updated_at", "$5", "");
+/// The inbox list. A bound on `updated_at` beside the place would lead SQLite to the other index.
+pub const LIST_OF_STATUS: &str = concat!(
+    "select ",
+    columns!(),
+    from!(),
+    "where v.tenant_id = $1 and v.status = $4 and (v.updated_at, v.id) < ($5, $2) \
+     order by v.updated_at desc, v.id desc limit $3"
+);
+pub const LIST_FILTERED: &str = updated!("v.updated_at", "$14", rare!("(v.contact_id = $10 or $10 is null)"));
+/// One customer's conversations are few: found by their index, then sorted. Without the inner query, and the sum that keeps
+/// it from the index of changes, SQLite walks all of the tenant's.
+pub const LIST_OF_CONTACT: &str = updated!("v.updated_at + 0", "$14", rare!(of_contact!()));
+pub const LIST_CREATED: &str = created!(rare!("(v.contact_id = $10 or $10 is null)"));
+pub const LIST_CREATED_OF_CONTACT: &str = created!(rare!(of_contact!()));
+pub const BY_THEIR_REFERENCE: &str =
+    concat!("select ", columns!(), from!(), "where v.tenant_id = $1 and v.external_reference = $2");

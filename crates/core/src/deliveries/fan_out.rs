@@ -1,0 +1,114 @@
+//! From the log to deliveries.
+
+use super::sql;
+use crate::events::DELIVERIES;
+use crate::ids::{ConversationId, EndpointId, EventId, TenantId};
+use crate::{Error, Result};
+use tieline_db::{Param, Read, Tx, params};
+
+const CURSOR: &str = "cursor.webhooks";
+
+/// A delivery to write, its bytes rendered.
+#[derive(Clone, Debug)]
+pub struct NewDelivery {
+    /// Where to.
+    pub endpoint: EndpointId,
+    /// Whose.
+    pub tenant: TenantId,
+    /// Place of the event in the log.
+    pub position: i64,
+    /// The event.
+    pub event: EventId,
+    /// Its name.
+    pub event_type: String,
+    /// The conversation it belongs to.
+    pub conversation: Option<ConversationId>,
+    /// Its place among the conversation's events.
+    pub sequence: Option<i64>,
+    /// The bytes, the same on every attempt.
+    pub body: String,
+}
+
+/// The deliveries of all events after `from` up to and including `to`.
+#[derive(Clone, Debug)]
+pub struct FanOut {
+    /// Where the cursor must stand.
+    pub from: i64,
+    /// Where it will stand.
+    pub to: i64,
+    /// What to write.
+    pub deliveries: Vec<NewDelivery>,
+}
+
+/// The position up to which the log has been fanned out.
+pub fn cursor(read: &mut Read) -> Result<i64> {
+    let text: Option<String> = read.opt(sql::CURSOR, &params![CURSOR], |row| row.get(0))?;
+    text.map_or(Ok(0), |text| text.parse().map_err(Error::internal))
+}
+
+/// Writes the deliveries and moves the cursor, in one transaction; false when another node has done it already.
+pub fn fan_out(tx: &mut Tx, cmd: &FanOut) -> Result<bool> {
+    let (from, to) = (cmd.from.to_string(), cmd.to.to_string());
+    let moved = if cmd.from == 0 {
+        tx.execute(sql::START_CURSOR, &params![CURSOR, &to])?
+    } else {
+        tx.execute(sql::MOVE_CURSOR, &params![CURSOR, &to, &from])?
+    };
+    if moved == 0 {
+        return Ok(false);
+    }
+    if cmd.deliveries.is_empty() {
+        return Ok(true);
+    }
+    insert(tx, &cmd.deliveries)?;
+    let mut endpoints: Vec<EndpointId> = cmd.deliveries.iter().map(|delivery| delivery.endpoint).collect();
+    endpoints.sort();
+    endpoints.dedup();
+    for endpoint in endpoints {
+        make_due(tx, endpoint)?;
+    }
+    Ok(true)
+}
+
+/// Writes deliveries, due at once.
+pub(crate) fn insert(tx: &mut Tx, deliveries: &[NewDelivery]) -> Result<()> {
+    let now = tx.now();
+    let mut rows: Vec<Param> = Vec::with_capacity(deliveries.len() * 10);
+    for delivery in deliveries {
+        rows.extend(params![
+            delivery.endpoint.0,
+            tx.new_id(),
+            delivery.tenant.0,
+            delivery.position,
+            delivery.event.0,
+            &delivery.event_type,
+            delivery.conversation.map(|id| id.0),
+            delivery.sequence,
+            &delivery.body,
+            now
+        ]);
+    }
+    tx.run_many(&sql::INSERT, &rows)?;
+    Ok(())
+}
+
+/// Tells the senders that the endpoint has something to send now.
+pub(crate) fn make_due(tx: &mut Tx, endpoint: EndpointId) -> Result<()> {
+    let now = tx.now();
+    tx.execute(sql::MAKE_DUE, &params![endpoint.0, now])?;
+    tx.signal(DELIVERIES);
+    Ok(())
+}
+
+/// For each pair, the highest sequence number that the endpoint was given of the conversation, if any.
+pub fn last_sequences(read: &mut Read, pairs: &[(TenantId, EndpointId, ConversationId)]) -> Result<Vec<Option<i64>>> {
+    let params: Vec<Param> =
+        pairs.iter().flat_map(|(tenant, endpoint, id)| params![tenant.0, endpoint.0, id.0]).collect();
+    let mut found = vec![None; pairs.len()];
+    read.select_many(&sql::LAST_SEQUENCE, &params, |row| {
+        let ordinal: i64 = row.get(0)?;
+        found[ordinal as usize] = row.get(1)?;
+        Ok(())
+    })?;
+    Ok(found)
+}

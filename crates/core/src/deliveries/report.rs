@@ -1,0 +1,89 @@
+//! What an inbox's own endpoint says of our messages: its 2xx for `message.sent` means that the integrator has taken the
+//! message over, so it is `sent`; when all attempts are used up it has `failed`. Other endpoints only watch.
+
+use super::{Attempt, Ended, Recorded, Status, sql};
+use crate::ctx::Ctx;
+use crate::events::Render;
+use crate::ids::{MessageId, TenantId};
+use crate::messages::status::DeliveryStatus;
+use crate::messages::{self, Report};
+use crate::{Kind, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use tieline_db::{Param, Tx, params};
+
+/// Moves the delivery status of messages by the ends of recorded attempts, in the same transaction, and says so in events.
+/// Endpoints that are no inbox's own cost one look-up.
+pub fn report(tx: &mut Tx, render: Render, attempts: &[Attempt], recorded: &Recorded) -> Result<()> {
+    for ((tenant, message), status) in carried(tx, attempts, recorded)? {
+        let ctx = Ctx::system(tenant, render);
+        match messages::report(tx, &ctx, &Report { message, status }) {
+            // A message that is gone, or is not ours: it must not keep attempts from being recorded.
+            Err(error) if matches!(error.kind, Kind::NotFound | Kind::Conflict) => {}
+            reported => drop(reported?),
+        }
+    }
+    Ok(())
+}
+
+/// What was heard of which message; of two reports in one batch the stronger.
+fn carried(
+    tx: &mut Tx,
+    attempts: &[Attempt],
+    recorded: &Recorded,
+) -> Result<BTreeMap<(TenantId, MessageId), DeliveryStatus>> {
+    let mut reports = BTreeMap::new();
+    let ended: Vec<(&Attempt, DeliveryStatus)> = attempts
+        .iter()
+        .filter(|attempt| attempt.counted && !recorded.lost.contains(&(attempt.endpoint, attempt.epoch)))
+        .filter_map(|attempt| match attempt.ended {
+            Ended::As(Status::Succeeded) => Some((attempt, DeliveryStatus::Sent)),
+            Ended::As(Status::Failed) => Some((attempt, DeliveryStatus::failed(&reason(attempt)))),
+            _ => None,
+        })
+        .collect();
+    let endpoints: BTreeSet<_> = ended.iter().map(|(attempt, _)| (attempt.tenant, attempt.endpoint)).collect();
+    let endpoints: Vec<_> = endpoints.into_iter().collect();
+    let rows: Vec<Param> = endpoints.iter().flat_map(|(tenant, endpoint)| params![tenant.0, endpoint.0]).collect();
+    let mut own = BTreeSet::new();
+    tx.select_many(&sql::OWN_ENDPOINTS, &rows, |row| {
+        own.insert(endpoints[row.get::<i64>(0)? as usize].1);
+        Ok(())
+    })?;
+    let ended: Vec<_> = ended.into_iter().filter(|(attempt, _)| own.contains(&attempt.endpoint)).collect();
+    let rows: Vec<Param> = ended
+        .iter()
+        .flat_map(|(attempt, _)| params![attempt.tenant.0, attempt.endpoint.0, attempt.delivery.0])
+        .collect();
+    let mut data: Vec<(usize, String)> = Vec::new();
+    tx.select_many(&sql::CARRIED, &rows, |row| {
+        data.push((row.get::<i64>(0)? as usize, row.get(1)?));
+        Ok(())
+    })?;
+    #[derive(serde::Deserialize)]
+    struct Data {
+        message: Named,
+    }
+    #[derive(serde::Deserialize)]
+    struct Named {
+        id: String,
+    }
+    for (index, data) in data {
+        let (attempt, status) = &ended[index];
+        // Data that names no message is passed over: it must not keep attempts from being recorded.
+        let Ok(data) = serde_json::from_str::<Data>(&data) else { continue };
+        let Ok(id) = data.message.id.parse::<MessageId>() else { continue };
+        let heard = reports.entry((attempt.tenant, id)).or_insert_with(|| status.clone());
+        if heard.yields_to(status) {
+            *heard = status.clone();
+        }
+    }
+    Ok(reports)
+}
+
+fn reason(attempt: &Attempt) -> String {
+    match (&attempt.error, attempt.status_code) {
+        (Some(error), _) => format!("The inbox's webhook did not take it: {error}"),
+        (None, Some(status)) => format!("The inbox's webhook answered {status}."),
+        (None, None) => "The inbox's webhook did not take it.".to_owned(),
+    }
+}

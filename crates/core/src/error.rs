@@ -1,0 +1,116 @@
+//! The one error of the product. It knows no status codes: each dialect maps [`Kind`] and `code` to its own shape.
+
+use std::borrow::Cow;
+
+/// Result of everything in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What sort of failure it is; a dialect turns it into a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The request is wrong; `fields` names every reason at once.
+    Invalid,
+    /// No credential, or one that is not known.
+    Unauthorized,
+    /// Known, but not allowed.
+    Forbidden,
+    /// Not there, or another tenant's.
+    NotFound,
+    /// Against the present state.
+    Conflict,
+    /// Understood, but contradicts an earlier request (a reused idempotency key).
+    Unprocessable,
+    /// A count limit or a rate is used up.
+    Limited,
+    /// For a moment: full queue, read-only or full disk, database away. Retry after a second or more.
+    Unavailable,
+    /// Ours.
+    Internal,
+}
+
+/// One wrong field of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// RFC 6901 pointer into the body, e.g. `/contact/email`; for a query parameter its bare name.
+    pub pointer: String,
+    /// Stable machine word, e.g. `required`, `too_long`, `invalid_type`.
+    pub code: &'static str,
+    /// A sentence: what is wrong and what to do.
+    pub message: String,
+}
+
+/// A failure with what its reader needs: a stable code, a sentence, the wrong fields, and ids to go on with.
+#[derive(Debug, thiserror::Error)]
+#[error("{code}: {detail}")]
+pub struct Error {
+    /// Sort of failure.
+    pub kind: Kind,
+    /// Stable machine word, e.g. `external_reference_exists`.
+    pub code: &'static str,
+    /// A sentence for the caller; never holds secrets or SQL.
+    pub detail: Cow<'static, str>,
+    /// Wrong fields, for [`Kind::Invalid`].
+    pub fields: Vec<FieldError>,
+    /// Extra members of the answer, e.g. `("conversationId", "conv_…")`.
+    pub extra: Vec<(&'static str, String)>,
+    /// The cause; logged once at the edge, never rendered.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of this kind with a stable code and a sentence.
+    pub fn new(kind: Kind, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Error {
+        Error { kind, code, detail: detail.into(), fields: Vec::new(), extra: Vec::new(), source: None }
+    }
+    /// Every wrong field of one request.
+    pub fn invalid(fields: Vec<FieldError>) -> Error {
+        let detail = match fields.as_slice() {
+            [one] => one.message.clone(),
+            many => format!("{} fields are not valid.", many.len()),
+        };
+        Error { fields, ..Error::new(Kind::Invalid, "validation_error", detail) }
+    }
+    /// One wrong field.
+    pub fn field(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Error {
+        Error::invalid(vec![FieldError { pointer: pointer.into(), code, message: message.into() }])
+    }
+    /// Not there, or another tenant's: the answer is the same.
+    pub fn not_found(what: &'static str) -> Error {
+        Error::new(Kind::NotFound, "not_found", format!("There is no such {what}."))
+    }
+    /// Against the present state.
+    pub fn conflict(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Error {
+        Error::new(Kind::Conflict, code, detail)
+    }
+    /// Ours: logged with its source, shown as a sentence without it.
+    pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        Error {
+            source: Some(source.into()),
+            ..Error::new(Kind::Internal, "internal_error", "Something went wrong on our side.")
+        }
+    }
+    /// Adds a member to the answer.
+    pub fn with(mut self, name: &'static str, value: impl ToString) -> Error {
+        self.extra.push((name, value.to_string()));
+        self
+    }
+}
+
+impl From<tieline_db::Error> for Error {
+    fn from(error: tieline_db::Error) -> Error {
+        use tieline_db::Error as Db;
+        let base = match &error {
+            Db::Busy(_) => {
+                Error::new(Kind::Unavailable, "unavailable", "Too much work is waiting: try again in a second.")
+            }
+            Db::Unavailable(_) | Db::Again(_) => Error::new(
+                Kind::Unavailable,
+                "unavailable",
+                "The database cannot take this now: try again in a moment.",
+            ),
+            _ => Error::new(Kind::Internal, "internal_error", "Something went wrong on our side."),
+        };
+        Error { source: Some(Box::new(error)), ..base }
+    }
+}

@@ -1,0 +1,102 @@
+//! Inboxes: configured instances of a channel. A native channel gets its inbox when its first conversation arrives.
+
+pub(crate) mod sql;
+mod write;
+
+pub use write::{Create, Hook, Made, Update, create, delete, update};
+
+use crate::conversations::channel::Channel;
+use crate::ctx::Ctx;
+use crate::ids::{EndpointId, InboxId, TeamId, TenantId};
+use crate::page::Page;
+use crate::{Error, Result};
+use tieline_db::{Read, Row, Tx, params};
+
+/// An inbox of a partition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inbox {
+    /// Its id.
+    pub id: InboxId,
+    /// Display name.
+    pub name: String,
+    /// Kind of transport; never changes.
+    pub channel: Channel,
+    /// Its public name in URLs of clients without a key: unguessable, unique in the installation.
+    pub identifier: String,
+    /// The team that owns what lands here.
+    pub team: Option<TeamId>,
+    /// The webhook endpoint of its own, and where it posts.
+    pub webhook: Option<(EndpointId, String)>,
+    /// Microseconds UTC.
+    pub created_at: i64,
+    /// Microseconds UTC.
+    pub updated_at: i64,
+}
+
+fn inbox(row: &Row) -> tieline_db::Result<Inbox> {
+    let stored = || tieline_db::Error::Sql("unknown channel in inboxes".into());
+    Ok(Inbox {
+        id: InboxId::from_uuid(row.get(0)?),
+        name: row.get(1)?,
+        channel: Channel::from_text(&row.get::<String>(2)?).ok_or_else(stored)?,
+        identifier: row.get(3)?,
+        team: row.get::<Option<_>>(4)?.map(TeamId::from_uuid),
+        webhook: row.get::<Option<_>>(5)?.map(EndpointId::from_uuid).zip(row.get(6)?),
+        created_at: row.get(7)?,
+        updated_at: row.get(8)?,
+    })
+}
+
+/// One of the tenant's inboxes.
+pub fn get(read: &mut Read, tenant: TenantId, id: InboxId) -> Result<Inbox> {
+    read.opt(sql::GET, &params![tenant.0, id.0], inbox)?.ok_or_else(|| Error::not_found("inbox"))
+}
+
+/// The tenant's inboxes, newest first.
+pub fn list(read: &mut Read, tenant: TenantId, page: Page) -> Result<Vec<Inbox>> {
+    Ok(read.all(sql::LIST, &params![tenant.0, page.before.1, page.limit], inbox)?)
+}
+
+/// Where a new conversation of a channel lands.
+#[derive(Clone, Copy, Debug)]
+pub struct Landing {
+    /// The channel's inbox.
+    pub inbox: InboxId,
+    /// The inbox's team, else the tenant's default team, else none.
+    pub team: Option<TeamId>,
+}
+
+/// The oldest inbox of the channel, made where there is none, and the team that owns what lands there.
+pub fn for_channel(tx: &mut Tx, ctx: &Ctx, channel: Channel) -> Result<Landing> {
+    let tenant = ctx.tenant;
+    let found = tx.opt(sql::FOR_CHANNEL, &params![tenant.0, channel.as_str()], |row| {
+        Ok(Landing { inbox: InboxId::from_uuid(row.get(0)?), team: row.get::<Option<_>>(1)?.map(TeamId::from_uuid) })
+    })?;
+    if let Some(landing) = found {
+        return Ok(landing);
+    }
+    let (id, now) = (tx.new_id(), tx.now());
+    let identifier = identifier(ctx)?;
+    tx.execute(
+        sql::INSERT,
+        &params![
+            tenant.0,
+            id,
+            channel.display_name(),
+            channel.as_str(),
+            &identifier,
+            None::<uuid::Uuid>,
+            None::<uuid::Uuid>,
+            now
+        ],
+    )?;
+    let team = tx.opt(sql::DEFAULT_TEAM, &params![tenant.0], |row| row.get::<Option<_>>(0))?.flatten();
+    Ok(Landing { inbox: InboxId::from_uuid(id), team: team.map(TeamId::from_uuid) })
+}
+
+/// A new public identifier of an inbox: 32 hexadecimal digits of 128 random bits.
+fn identifier(ctx: &Ctx) -> Result<String> {
+    let mut random = [0; 16];
+    (ctx.random)(&mut random)?;
+    Ok(uuid::Uuid::from_bytes(random).simple().to_string())
+}

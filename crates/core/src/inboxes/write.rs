@@ -1,0 +1,156 @@
+//! Making, changing and deleting inboxes, with the webhook endpoint that one may have of its own.
+
+use super::{Inbox, get, identifier, sql};
+use crate::conversations::channel::Channel;
+use crate::ctx::Ctx;
+use crate::ids::{EndpointId, InboxId, TeamId};
+use crate::installation::change_configuration;
+use crate::webhooks::{self, CreateEndpoint, Format};
+use crate::{Error, Result, teams};
+use tieline_db::{Tx, params};
+
+/// The webhook of an inbox; the URL was checked by the egress guard, the secret made and sealed at the edge.
+#[derive(Clone, Debug)]
+pub struct Hook {
+    /// Where to post.
+    pub url: String,
+    /// What replaces `X-Tieline` in header names.
+    pub header_prefix: String,
+    /// The signing secret, sealed.
+    pub secret: Vec<u8>,
+    /// Start of the secret, for people.
+    pub secret_prefix: String,
+}
+
+/// A new inbox.
+#[derive(Clone, Debug)]
+pub struct Create {
+    /// 1 to 100 characters.
+    pub name: String,
+    /// Kind of transport.
+    pub channel: Channel,
+    /// The team that owns what lands here.
+    pub team: Option<TeamId>,
+    /// Its own webhook.
+    pub hook: Option<Hook>,
+}
+
+/// Changes of an inbox; what is none stays.
+#[derive(Clone, Debug, Default)]
+pub struct Update {
+    /// New display name.
+    pub name: Option<String>,
+    /// New team; none inside clears.
+    pub team: Option<Option<TeamId>>,
+    /// New webhook address; none inside removes the endpoint. Its secret counts only where there was no endpoint before.
+    pub hook: Option<Option<Hook>>,
+    /// What the request says the channel is; another than the inbox's is refused.
+    pub channel: Option<Channel>,
+}
+
+/// An inbox, and whether its webhook endpoint was made just now: its secret is then shown.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// The inbox.
+    pub inbox: Inbox,
+    /// Whether the secret of the command is in use.
+    pub new_hook: bool,
+}
+
+/// Adds an inbox.
+///
+/// Errors: `unknown_id` at `/teamId`.
+pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Made> {
+    if let Some(team) = cmd.team {
+        teams::exists(tx, ctx.tenant, team, "/teamId")?;
+    }
+    let (id, now) = (InboxId::from_uuid(tx.new_id()), tx.now());
+    let identifier = identifier(ctx)?;
+    let endpoint = cmd.hook.as_ref().map(|hook| add_hook(tx, ctx, id, &cmd.name, hook)).transpose()?;
+    tx.execute(
+        sql::INSERT,
+        &params![
+            ctx.tenant.0,
+            id.0,
+            &cmd.name,
+            cmd.channel.as_str(),
+            &identifier,
+            cmd.team.map(|id| id.0),
+            endpoint.map(|id| id.0),
+            now
+        ],
+    )?;
+    Ok(Made { inbox: get(tx, ctx.tenant, id)?, new_hook: endpoint.is_some() })
+}
+
+/// Changes an inbox. A new `webhookUrl` keeps the endpoint and its secret.
+///
+/// Errors: `unknown_id` at `/teamId`; `immutable` at `/channel`.
+pub fn update(tx: &mut Tx, ctx: &Ctx, id: InboxId, cmd: &Update) -> Result<Made> {
+    let inbox = get(tx, ctx.tenant, id)?;
+    if cmd.channel.is_some_and(|channel| channel != inbox.channel) {
+        return Err(Error::field(
+            "/channel",
+            "immutable",
+            "The channel of an inbox never changes; make another inbox.",
+        ));
+    }
+    if let Some(Some(team)) = cmd.team {
+        teams::exists(tx, ctx.tenant, team, "/teamId")?;
+    }
+    let name = cmd.name.as_ref().unwrap_or(&inbox.name);
+    let team = cmd.team.unwrap_or(inbox.team);
+    let before = inbox.webhook.as_ref().map(|(endpoint, _)| *endpoint);
+    let (endpoint, new_hook) = match (&cmd.hook, before) {
+        (None, endpoint) => (endpoint, false),
+        (Some(None), None) => (None, false),
+        (Some(None), Some(endpoint)) => {
+            webhooks::delete(tx, ctx, endpoint)?;
+            (None, false)
+        }
+        (Some(Some(hook)), Some(endpoint)) => {
+            let now = tx.now();
+            tx.execute(sql::MOVE_ENDPOINT, &params![ctx.tenant.0, endpoint.0, &hook.url, now])?;
+            change_configuration(tx)?;
+            (Some(endpoint), false)
+        }
+        (Some(Some(hook)), None) => (Some(add_hook(tx, ctx, id, name, hook)?), true),
+    };
+    let now = tx.now();
+    let (team, endpoint) = (team.map(|id| id.0), endpoint.map(|id| id.0));
+    tx.execute(sql::UPDATE, &params![ctx.tenant.0, id.0, name, team, endpoint, now])?;
+    Ok(Made { inbox: get(tx, ctx.tenant, id)?, new_hook })
+}
+
+/// Deletes an inbox with its own webhook endpoint. One that has conversations stays: they came through it.
+///
+/// Errors: `inbox_in_use`.
+pub fn delete(tx: &mut Tx, ctx: &Ctx, id: InboxId) -> Result<()> {
+    let inbox = get(tx, ctx.tenant, id)?;
+    let params = params![ctx.tenant.0, id.0];
+    if tx.opt(sql::HAS_CONVERSATIONS, &params, |row| row.get::<i64>(0))?.is_some() {
+        return Err(Error::conflict("inbox_in_use", "This inbox has conversations and cannot be deleted."));
+    }
+    if let Some((endpoint, _)) = inbox.webhook {
+        webhooks::delete(tx, ctx, endpoint)?;
+    }
+    tx.execute(sql::DELETE, &params)?;
+    Ok(())
+}
+
+fn add_hook(tx: &mut Tx, ctx: &Ctx, inbox: InboxId, name: &str, hook: &Hook) -> Result<EndpointId> {
+    let endpoint = CreateEndpoint {
+        name: name.to_owned(),
+        description: None,
+        url: hook.url.clone(),
+        events: vec!["*".to_owned()],
+        format: Format::Native,
+        header_prefix: hook.header_prefix.clone(),
+        max_attempts: 10,
+        inboxes: Some(vec![inbox]),
+        secret: hook.secret.clone(),
+        secret_prefix: hook.secret_prefix.clone(),
+    };
+    // The inbox's own endpoint does not count into the plan's webhooks.
+    Ok(webhooks::insert(tx, ctx, &endpoint)?.id)
+}

@@ -1,0 +1,35 @@
+//! The product: types, pure rules, verbs and SQL. Synchronous; one folder per noun.
+
+pub mod attachments;
+pub mod contacts;
+pub mod conversations;
+pub mod ctx;
+pub mod deliveries;
+pub mod error;
+pub mod events;
+pub mod fields;
+pub mod idempotency;
+pub mod ids;
+pub mod inboxes;
+pub mod installation;
+pub mod keys;
+pub mod messages;
+pub mod metadata;
+pub mod page;
+pub mod passwords;
+pub mod secrets;
+pub mod tags;
+pub mod teams;
+pub mod tenants;
+pub mod time;
+pub mod timers;
+pub mod users;
+pub mod webhooks;
+
+use tieline_db::Migration;
+
+/// The schema, step by step.
+pub static MIGRATIONS: &[Migration] =
+    &[Migration { version: 1, name: "core", sql: include_str!("../migrations/0001_core.sql") }];
+
+pub use error::{Error, FieldError, Kind, Result};

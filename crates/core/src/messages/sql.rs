@@ -1,0 +1,82 @@
+//! Statements over `messages`.
+
+use tieline_db::{Many, Ty};
+
+/// The columns of a message `m`, as `message()` reads them.
+macro_rules! columns {
+    () => {
+        "m.id, m.conversation_id, m.direction, m.author_type, m.author_id, m.author_name, m.text, m.html, m.external_id, \
+         m.delivery_status, m.failure_reason, m.sent_at, m.created_at, m.updated_at"
+    };
+}
+
+pub static INSERT: Many = Many::new(
+    "insert into messages (tenant_id, id, conversation_id, direction, author_type, author_id, author_name, text, html, \
+     external_id, delivery_status, failure_reason, sent_at, created_at, updated_at) \
+     values (:tenant_id, :id, :conversation_id, :direction, :author_type, :author_id, :author_name, :text, :html, \
+     :external_id, :delivery_status, :failure_reason, :sent_at, :created_at, :updated_at)",
+    &[
+        ("tenant_id", Ty::Int),
+        ("id", Ty::Uuid),
+        ("conversation_id", Ty::Uuid),
+        ("direction", Ty::Text),
+        ("author_type", Ty::Text),
+        ("author_id", Ty::Uuid),
+        ("author_name", Ty::Text),
+        ("text", Ty::Text),
+        ("html", Ty::Text),
+        ("external_id", Ty::Text),
+        ("delivery_status", Ty::Text),
+        ("failure_reason", Ty::Text),
+        ("sent_at", Ty::Int),
+        ("created_at", Ty::Int),
+        ("updated_at", Ty::Int),
+    ],
+);
+
+pub const GET: &str = concat!("select ", columns!(), " from messages m where m.tenant_id = $1 and m.id = $2");
+// Without statistics SQLite takes a tenant for ten rows and walks them all rather than go through an index to the table.
+// Asked for ids only, it takes the index that holds them; so a page is found by its ids.
+pub const OLDEST_FIRST: &str = concat!(
+    "select ",
+    columns!(),
+    " from messages m where m.tenant_id = $1 and m.id in (select i.id from messages i where i.tenant_id = $1 \
+     and i.conversation_id = $2 and i.id > $3 order by i.conversation_id, i.id limit $4) order by m.id"
+);
+pub const NEWEST_FIRST: &str = concat!(
+    "select ",
+    columns!(),
+    " from messages m where m.tenant_id = $1 and m.id in (select i.id from messages i where i.tenant_id = $1 \
+     and i.conversation_id = $2 and i.id < $3 order by i.conversation_id desc, i.id desc limit $4) order by m.id desc"
+);
+pub static BY_EXTERNAL_ID: Many = Many::new(
+    concat!(
+        "select :ord, ",
+        columns!(),
+        " from messages m where m.tenant_id = :tenant_id and m.conversation_id = :conversation_id \
+         and m.external_id = :external_id"
+    ),
+    &[("tenant_id", Ty::Int), ("conversation_id", Ty::Uuid), ("external_id", Ty::Text)],
+);
+/// In the conversations that were opened because this one is archived.
+pub static BY_EXTERNAL_ID_AFTER: Many = Many::new(
+    concat!(
+        "select :ord, ",
+        columns!(),
+        " from conversations f join messages m on m.tenant_id = f.tenant_id and m.conversation_id = f.id \
+         where f.tenant_id = :tenant_id and f.previous_id = :conversation_id and m.external_id = :external_id"
+    ),
+    &[("tenant_id", Ty::Int), ("conversation_id", Ty::Uuid), ("external_id", Ty::Text)],
+);
+pub const SET_STATUS: &str = "update messages set delivery_status = $3, failure_reason = $4, updated_at = $5 \
+     where tenant_id = $1 and id = $2";
+pub const TOUCH: &str = "update messages set updated_at = $3 where tenant_id = $1 and id = $2";
+/// Moves a conversation's messages into another; an external id that is taken there is given up.
+pub const MOVE: &str = "update messages set conversation_id = $3, external_id = case when exists (select 1 from messages o \
+     where o.tenant_id = $1 and o.conversation_id = $3 and o.external_id = messages.external_id) then null \
+     else external_id end where tenant_id = $1 and id in (select i.id from messages i where i.tenant_id = $1 \
+     and i.conversation_id = $2)";
+/// The newest message that says who waits for whom.
+pub const LAST_DECISIVE: &str = "select m.direction, m.author_type from messages m where m.tenant_id = $1 and m.id in \
+     (select i.id from messages i where i.tenant_id = $1 and i.conversation_id = $2) \
+     and (m.direction = 'inbound' or (m.direction = 'outbound' and m.author_type = 'agent')) order by m.id desc limit 1";

@@ -1,0 +1,82 @@
+//! Tags: the tenant's vocabulary for conversations.
+
+pub mod slug;
+pub(crate) mod sql;
+mod write;
+
+pub use write::{Create, Update, create, delete, update};
+
+use crate::ids::{TagId, TenantId};
+use crate::page::Page;
+use crate::{Error, Result};
+use tieline_db::{Param, Read, Row, Tx, params};
+
+/// A tag of the tenant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tag {
+    /// Its id.
+    pub id: TagId,
+    /// Lower-case ASCII with hyphens; unique per tenant, never changes.
+    pub slug: String,
+    /// Display name.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Microseconds UTC.
+    pub created_at: i64,
+    /// Microseconds UTC.
+    pub updated_at: i64,
+}
+
+/// Tags by id and slug.
+pub type Known = Vec<(TagId, String)>;
+
+/// For each list, the tenant's tags among its slugs (sorted, each once) and the slugs that name none.
+pub fn known_many(tx: &mut Tx, lists: &[(TenantId, &[String])]) -> Result<Vec<(Known, Vec<String>)>> {
+    let mut params: Vec<Param> = Vec::new();
+    let mut asked: Vec<(usize, &String)> = Vec::new();
+    for (index, (tenant, slugs)) in lists.iter().enumerate() {
+        let mut slugs: Vec<&String> = slugs.iter().collect();
+        slugs.sort();
+        slugs.dedup();
+        for slug in slugs {
+            params.extend(params![tenant.0, slug]);
+            asked.push((index, slug));
+        }
+    }
+    let mut found: Vec<Option<TagId>> = vec![None; asked.len()];
+    tx.select_many(&sql::BY_SLUG, &params, |row| {
+        let ordinal: i64 = row.get(0)?;
+        found[ordinal as usize] = Some(TagId::from_uuid(row.get(1)?));
+        Ok(())
+    })?;
+    let mut split: Vec<(Known, Vec<String>)> = lists.iter().map(|_| Default::default()).collect();
+    for ((index, slug), id) in asked.into_iter().zip(found) {
+        match id {
+            Some(id) => split[index].0.push((id, slug.clone())),
+            None => split[index].1.push(slug.clone()),
+        }
+    }
+    Ok(split)
+}
+
+fn tag(row: &Row) -> tieline_db::Result<Tag> {
+    Ok(Tag {
+        id: TagId::from_uuid(row.get(0)?),
+        slug: row.get(1)?,
+        name: row.get(2)?,
+        description: row.get(3)?,
+        created_at: row.get(4)?,
+        updated_at: row.get(5)?,
+    })
+}
+
+/// One of the tenant's tags.
+pub fn get(read: &mut Read, tenant: TenantId, id: TagId) -> Result<Tag> {
+    read.opt(sql::GET, &params![tenant.0, id.0], tag)?.ok_or_else(|| Error::not_found("tag"))
+}
+
+/// The tenant's tags, newest first.
+pub fn list(read: &mut Read, tenant: TenantId, page: Page) -> Result<Vec<Tag>> {
+    Ok(read.all(sql::LIST, &params![tenant.0, page.before.1, page.limit], tag)?)
+}

@@ -1,0 +1,71 @@
+//! Making, changing and deleting tags.
+
+use super::{Tag, get, slug, sql};
+use crate::ctx::Ctx;
+use crate::ids::TagId;
+use crate::{Error, Result};
+use tieline_db::{Tx, params};
+
+/// A new tag, its slug checked.
+#[derive(Clone, Debug)]
+pub struct Create {
+    /// Made from the name when none.
+    pub slug: Option<String>,
+    /// 1 to 100 characters.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+}
+
+/// Changes of a tag; the slug never changes.
+#[derive(Clone, Debug, Default)]
+pub struct Update {
+    /// What the request says the slug is; another than the tag's is refused.
+    pub slug: Option<String>,
+    /// New display name.
+    pub name: Option<String>,
+    /// New description; none inside clears.
+    pub description: Option<Option<String>>,
+}
+
+/// Adds a tag.
+///
+/// Errors: `tag_exists` (with `tagId`); `required` at `/slug` when none can be made from the name.
+pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Tag> {
+    let made = || {
+        let message = "No slug can be made from this name; give one of the letters a to z, digits and hyphens.";
+        slug::from_name(&cmd.name).ok_or_else(|| Error::field("/slug", "required", message))
+    };
+    let slug = cmd.slug.clone().map_or_else(made, Ok)?;
+    let (id, now) = (TagId::from_uuid(tx.new_id()), tx.now());
+    let params = params![ctx.tenant.0, id.0, &slug, &cmd.name, &cmd.description, now];
+    if tx.execute(sql::INSERT, &params)? == 0 {
+        let detail = format!("There is a tag {slug} already.");
+        let error = Error::conflict("tag_exists", detail);
+        let owner = tx.opt(sql::BY_ONE_SLUG, &params![ctx.tenant.0, &slug], super::tag)?;
+        return Err(owner.into_iter().fold(error, |error, tag| error.with("tagId", tag.id)));
+    }
+    get(tx, ctx.tenant, id)
+}
+
+/// Changes a tag.
+pub fn update(tx: &mut Tx, ctx: &Ctx, id: TagId, cmd: &Update) -> Result<Tag> {
+    let tag = get(tx, ctx.tenant, id)?;
+    if cmd.slug.as_ref().is_some_and(|slug| *slug != tag.slug) {
+        return Err(Error::field("/slug", "immutable", "The slug of a tag never changes; make another tag."));
+    }
+    let name = cmd.name.as_ref().unwrap_or(&tag.name);
+    let description = cmd.description.as_ref().unwrap_or(&tag.description);
+    let now = tx.now();
+    tx.execute(sql::UPDATE, &params![ctx.tenant.0, id.0, name, description, now])?;
+    get(tx, ctx.tenant, id)
+}
+
+/// Deletes a tag and takes it off every conversation. No event per conversation: the vocabulary changed, nobody touched them.
+pub fn delete(tx: &mut Tx, ctx: &Ctx, id: TagId) -> Result<()> {
+    get(tx, ctx.tenant, id)?;
+    for statement in [sql::DELETE_FROM_CONVERSATIONS, sql::DELETE] {
+        tx.execute(statement, &params![ctx.tenant.0, id.0])?;
+    }
+    Ok(())
+}

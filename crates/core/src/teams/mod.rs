@@ -1,0 +1,60 @@
+//! Teams: queues of conversations and the people who work on them.
+
+pub(crate) mod sql;
+mod write;
+
+pub use write::{Create, MEMBERS_LIMIT, Update, create, delete, exists, update};
+
+use crate::ids::{TeamId, TenantId, UserId};
+use crate::page::Page;
+use crate::{Error, Result};
+use tieline_db::{Read, Row, params};
+
+/// A team of a partition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Team {
+    /// Its id.
+    pub id: TeamId,
+    /// Unique per tenant.
+    pub name: String,
+    /// What it does.
+    pub description: Option<String>,
+    /// Whether new conversations land here when their inbox has no team.
+    pub is_default: bool,
+    /// Users of the live tenant, by id.
+    pub members: Vec<UserId>,
+    /// Microseconds UTC.
+    pub created_at: i64,
+    /// Microseconds UTC.
+    pub updated_at: i64,
+}
+
+fn team(row: &Row) -> tieline_db::Result<Team> {
+    Ok(Team {
+        id: TeamId::from_uuid(row.get(0)?),
+        name: row.get(1)?,
+        description: row.get(2)?,
+        is_default: row.get(3)?,
+        members: Vec::new(),
+        created_at: row.get(4)?,
+        updated_at: row.get(5)?,
+    })
+}
+
+fn with_members(read: &mut Read, tenant: TenantId, mut team: Team) -> Result<Team> {
+    let params = params![tenant.0, team.id.0, MEMBERS_LIMIT as i64];
+    team.members = read.all(sql::MEMBERS, &params, |row| Ok(UserId::from_uuid(row.get(0)?)))?;
+    Ok(team)
+}
+
+/// One of the tenant's teams.
+pub fn get(read: &mut Read, tenant: TenantId, id: TeamId) -> Result<Team> {
+    let team = read.opt(sql::GET, &params![tenant.0, id.0], team)?.ok_or_else(|| Error::not_found("team"))?;
+    with_members(read, tenant, team)
+}
+
+/// The tenant's teams, newest first.
+pub fn list(read: &mut Read, tenant: TenantId, page: Page) -> Result<Vec<Team>> {
+    let teams = read.all(sql::LIST, &params![tenant.0, page.before.1, page.limit], team)?;
+    teams.into_iter().map(|team| with_members(read, tenant, team)).collect()
+}

@@ -1,0 +1,114 @@
+//! Tenants: the unit of everything. A live tenant has one test partition beside it, with a number of its own and data of
+//! its own; plan, users and roles are the live tenant's.
+
+mod create;
+pub(crate) mod sql;
+
+pub use create::{CreateTenant, UpdateTenant, create, update};
+
+use crate::ids::{TeamId, TenantId};
+pub use crate::keys::token::Mode;
+use crate::{Error, Result};
+use tieline_db::{Read, Row, params};
+
+/// What a tenant may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Shown in `/v1/me`.
+    pub name: String,
+    /// API keys work.
+    pub has_api: bool,
+    /// Webhooks can be managed.
+    pub has_webhooks: bool,
+    /// Webhook endpoints per partition.
+    pub max_webhooks: i64,
+    /// Requests in any trailing 60 s, per key.
+    pub rate_per_minute: i64,
+    /// Requests a calendar month (UTC); none is unlimited.
+    pub monthly_quota: Option<i64>,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan {
+            name: "self-hosted".into(),
+            has_api: true,
+            has_webhooks: true,
+            max_webhooks: 10,
+            rate_per_minute: 120,
+            monthly_quota: None,
+        }
+    }
+}
+
+/// One partition of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    /// This partition's number.
+    pub id: TenantId,
+    /// The live partition, when this is the test one.
+    pub parent: Option<TenantId>,
+    /// Short name, unique in the installation.
+    pub slug: String,
+    /// Display name.
+    pub name: String,
+    /// Where conversations land when their inbox has no team.
+    pub default_team: Option<TeamId>,
+    /// What it may use; the parent's for a test partition.
+    pub plan: Plan,
+    /// Microseconds UTC.
+    pub created_at: i64,
+}
+
+impl Tenant {
+    /// Live or test.
+    pub fn mode(&self) -> Mode {
+        if self.parent.is_some() { Mode::Test } else { Mode::Live }
+    }
+    /// The live partition: where users and the plan are.
+    pub fn live(&self) -> TenantId {
+        self.parent.unwrap_or(self.id)
+    }
+}
+
+fn tenant(row: &Row) -> tieline_db::Result<Tenant> {
+    Ok(Tenant {
+        id: TenantId(row.get(0)?),
+        parent: row.get::<Option<_>>(1)?.map(TenantId),
+        slug: row.get(2)?,
+        name: row.get(3)?,
+        default_team: row.get::<Option<_>>(4)?.map(TeamId::from_uuid),
+        plan: Plan {
+            name: row.get(5)?,
+            has_api: row.get(6)?,
+            has_webhooks: row.get(7)?,
+            max_webhooks: row.get(8)?,
+            rate_per_minute: row.get(9)?,
+            monthly_quota: row.get(10)?,
+        },
+        created_at: row.get(11)?,
+    })
+}
+
+/// The partition with this number.
+pub fn get(read: &mut Read, id: TenantId) -> Result<Tenant> {
+    read.opt(sql::GET, &params![id.0], tenant)?.ok_or_else(|| Error::not_found("tenant"))
+}
+
+/// The partition of the tenant with this slug.
+pub fn by_slug(read: &mut Read, slug: &str, mode: Mode) -> Result<Tenant> {
+    let live = read.opt(sql::BY_SLUG, &params![slug], tenant)?;
+    let live =
+        live.ok_or_else(|| Error::new(crate::Kind::NotFound, "not_found", format!("There is no tenant {slug:?}.")))?;
+    match mode {
+        Mode::Live => Ok(live),
+        Mode::Test => {
+            read.opt(sql::TEST_OF, &params![live.id.0], tenant)?.ok_or_else(|| Error::not_found("test partition"))
+        }
+    }
+}
+
+/// Live tenants, oldest first, up to `limit`.
+pub fn all(read: &mut Read, limit: i64) -> Result<Vec<Tenant>> {
+    Ok(read.all(sql::ALL, &params![limit], tenant)?)
+}

@@ -1,0 +1,89 @@
+//! Users: the people of a tenant. They belong to its live partition and are seen from the test one too.
+
+pub(crate) mod sql;
+mod write;
+
+pub use write::{Create, Update, create, update};
+
+use crate::ids::{TenantId, UserId};
+use crate::page::Page;
+use crate::{Error, Result};
+use tieline_db::{Read, Row, params};
+
+/// The context in which a seal of an access token may be opened.
+pub const ACCESS_TOKEN_CONTEXT: &str = "users.access_token";
+
+/// What a person may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Everything; a tenant that has one never loses the last.
+    Owner,
+    /// Settings and people.
+    Admin,
+    /// Conversations.
+    Agent,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Role; 3] = [Role::Owner, Role::Admin, Role::Agent];
+    /// As stored and on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Owner => "owner",
+            Role::Admin => "admin",
+            Role::Agent => "agent",
+        }
+    }
+    /// The role of this name.
+    pub fn from_text(text: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+/// A person, as far as it may be shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// Normalised, unique per tenant.
+    pub email: String,
+    /// Display name.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// Whether they may sign in.
+    pub is_active: bool,
+    /// Microseconds UTC.
+    pub created_at: i64,
+    /// Microseconds UTC.
+    pub updated_at: i64,
+}
+
+fn user(row: &Row) -> tieline_db::Result<User> {
+    let stored = || tieline_db::Error::Sql("unknown role in users".into());
+    Ok(User {
+        id: UserId::from_uuid(row.get(0)?),
+        email: row.get(1)?,
+        name: row.get(2)?,
+        role: Role::from_text(&row.get::<String>(3)?).ok_or_else(stored)?,
+        is_active: row.get(4)?,
+        created_at: row.get(5)?,
+        updated_at: row.get(6)?,
+    })
+}
+
+/// One user of a live tenant, if there.
+pub fn find(read: &mut Read, live: TenantId, id: UserId) -> Result<Option<User>> {
+    Ok(read.opt(sql::GET, &params![live.0, id.0], user)?)
+}
+
+/// One user of a live tenant.
+pub fn get(read: &mut Read, live: TenantId, id: UserId) -> Result<User> {
+    find(read, live, id)?.ok_or_else(|| Error::not_found("user"))
+}
+
+/// The users of a live tenant, newest first.
+pub fn list(read: &mut Read, live: TenantId, page: Page) -> Result<Vec<User>> {
+    Ok(read.all(sql::LIST, &params![live.0, page.before.1, page.limit], user)?)
+}

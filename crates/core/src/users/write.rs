@@ -1,0 +1,82 @@
+//! Making and changing users.
+
+use super::{Role, User, get, sql};
+use crate::ids::{TenantId, UserId};
+use crate::installation::change_configuration;
+use crate::{Error, Result};
+use tieline_db::{Tx, params};
+
+/// A new user; hashes and seals were made at the edge.
+#[derive(Clone, Debug)]
+pub struct Create {
+    /// Normalised.
+    pub email: String,
+    /// 1 to 100 characters.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// The hash of the password; without one nobody signs in as this user.
+    pub password_hash: Option<String>,
+    /// SHA-256 of the access token, by which it is found.
+    pub access_token_hash: [u8; 32],
+    /// The access token, sealed.
+    pub access_token_sealed: Vec<u8>,
+}
+
+/// Changes of a user; what is none stays.
+#[derive(Clone, Debug, Default)]
+pub struct Update {
+    /// New display name.
+    pub name: Option<String>,
+    /// New role.
+    pub role: Option<Role>,
+    /// Whether they may sign in.
+    pub is_active: Option<bool>,
+    /// The hash of a new password.
+    pub password_hash: Option<String>,
+}
+
+/// Adds a user to a live tenant.
+///
+/// Errors: `user_exists` (with `userId`).
+pub fn create(tx: &mut Tx, live: TenantId, cmd: &Create) -> Result<User> {
+    let (id, now) = (UserId::from_uuid(tx.new_id()), tx.now());
+    let params = params![
+        live.0,
+        id.0,
+        &cmd.email,
+        &cmd.name,
+        cmd.role.as_str(),
+        &cmd.password_hash,
+        cmd.access_token_hash.as_slice(),
+        &cmd.access_token_sealed,
+        now
+    ];
+    if tx.execute(sql::INSERT, &params)? == 0 {
+        let error = Error::conflict("user_exists", "There is a user with this email already.");
+        let owner = tx.opt(sql::BY_EMAIL, &params![live.0, &cmd.email], super::user)?;
+        return Err(owner.into_iter().fold(error, |error, user| error.with("userId", user.id)));
+    }
+    change_configuration(tx)?;
+    get(tx, live, id)
+}
+
+/// Changes a user of a live tenant.
+///
+/// Errors: `last_owner` when no active owner would be left.
+pub fn update(tx: &mut Tx, live: TenantId, id: UserId, cmd: &Update) -> Result<User> {
+    tx.execute(sql::LOCK_TENANT, &params![live.0])?;
+    let user = get(tx, live, id)?;
+    let name = cmd.name.as_ref().unwrap_or(&user.name);
+    let role = cmd.role.unwrap_or(user.role);
+    let is_active = cmd.is_active.unwrap_or(user.is_active);
+    let leaves = user.role == Role::Owner && user.is_active && !(role == Role::Owner && is_active);
+    if leaves && tx.opt(sql::OTHER_OWNERS, &params![live.0, id.0], |row| row.get::<i64>(0))?.is_none() {
+        let detail = "This is the last active owner; make somebody else an owner first.";
+        return Err(Error::conflict("last_owner", detail));
+    }
+    let now = tx.now();
+    tx.execute(sql::UPDATE, &params![live.0, id.0, name, role.as_str(), is_active, &cmd.password_hash, now])?;
+    change_configuration(tx)?;
+    get(tx, live, id)
+}

@@ -1,0 +1,79 @@
+//! Adding an endpoint.
+
+use super::{Endpoint, Format, get, sql};
+use crate::ctx::Ctx;
+use crate::events::feed;
+use crate::ids::{EndpointId, InboxId};
+use crate::installation::change_configuration;
+use crate::tenants;
+use crate::{Error, Kind, Result};
+use tieline_db::{Tx, params};
+
+/// A new endpoint; every member has been checked at the edge, the URL by the egress guard.
+#[derive(Clone, Debug)]
+pub struct CreateEndpoint {
+    /// 1 to 100 characters.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Where to post.
+    pub url: String,
+    /// Names of events in the words of the format, or `*`; not empty.
+    pub events: Vec<String>,
+    /// Shape of the bodies.
+    pub format: Format,
+    /// What replaces `X-Tieline` in header names.
+    pub header_prefix: String,
+    /// 1 to 10.
+    pub max_attempts: i64,
+    /// Only events of these inboxes.
+    pub inboxes: Option<Vec<InboxId>>,
+    /// The signing secret, sealed.
+    pub secret: Vec<u8>,
+    /// Start of the secret, for people.
+    pub secret_prefix: String,
+}
+
+/// Adds an endpoint; it gets the events that happen from now on.
+///
+/// Errors: `webhook_limit_reached`.
+pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &CreateEndpoint) -> Result<Endpoint> {
+    let tenant = tenants::get(tx, ctx.tenant)?;
+    let count: i64 = tx.opt(sql::COUNT, &params![ctx.tenant.0], |row| row.get(0))?.unwrap_or(0);
+    if count >= tenant.plan.max_webhooks {
+        let most = tenant.plan.max_webhooks;
+        let detail = format!("This tenant may have {most} webhooks; delete one, or raise the limit.");
+        return Err(Error::new(Kind::Limited, "webhook_limit_reached", detail).with("maxWebhooks", most));
+    }
+    insert(tx, ctx, cmd)
+}
+
+/// Adds an endpoint whatever the plan says.
+pub(crate) fn insert(tx: &mut Tx, ctx: &Ctx, cmd: &CreateEndpoint) -> Result<Endpoint> {
+    let id = EndpointId::from_uuid(tx.new_id());
+    let after = feed::last_position(tx)?;
+    let (events, now) = (cmd.events.join(" "), tx.now());
+    let inboxes = cmd.inboxes.as_ref().map(|ids| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+    tx.execute(
+        sql::INSERT,
+        &params![
+            ctx.tenant.0,
+            id.0,
+            &cmd.name,
+            &cmd.description,
+            &cmd.url,
+            &events,
+            cmd.format.as_str(),
+            &cmd.header_prefix,
+            cmd.max_attempts,
+            &inboxes,
+            after,
+            &cmd.secret,
+            &cmd.secret_prefix,
+            now
+        ],
+    )?;
+    tx.execute(sql::INSERT_STATE, &params![id.0, ctx.tenant.0])?;
+    change_configuration(tx)?;
+    get(tx, ctx.tenant, id)
+}

@@ -1,0 +1,322 @@
+//! The handle: bounded queues in front of the driver's threads, and the wake-ups behind them.
+
+use crate::fault::{Plan, Point};
+use crate::job::{Answer, Closure, Job, SetEntry};
+use crate::{Clock, Error, Ids, Migration, Read, Result, SetVerb, SystemClock, Tx, postgres, sqlite};
+use crossbeam_channel::{Sender, TrySendError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use tokio::sync::{oneshot, watch};
+
+/// Something that committed transactions can announce; at most [`Topic::COUNT`] of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Topic(pub u8);
+
+impl Topic {
+    /// How many topics there are.
+    pub const COUNT: usize = 8;
+}
+
+/// Bounds of the engine's queues and groups.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Writes waiting; one more is refused.
+    pub write_queue: usize,
+    /// Reads waiting; one more is refused.
+    pub read_queue: usize,
+    /// Jobs in one transaction.
+    pub group: usize,
+    /// Writer connections on PostgreSQL; SQLite has one, whatever stands here.
+    pub writers: usize,
+    /// Reader threads, each with a connection.
+    pub readers: usize,
+}
+
+impl Limits {
+    /// For SQLite: large groups, because a commit costs a flush and there is one writer.
+    pub const SQLITE: Limits = Limits { write_queue: 4096, read_queue: 4096, group: 256, writers: 1, readers: 4 };
+    /// For PostgreSQL: groups that keep few locks for long, over few connections (more only add contention: measured).
+    pub const POSTGRES: Limits = Limits { group: 64, writers: 4, ..Limits::SQLITE };
+}
+
+/// Where the data is.
+#[derive(Clone)]
+pub enum Target {
+    /// A SQLite file; its folder must exist.
+    Sqlite(PathBuf),
+    /// A `postgres://` URL, with a password perhaps: not for logs.
+    Postgres(String),
+}
+
+/// How to open a database.
+pub struct Config {
+    /// Where the data is.
+    pub target: Target,
+    /// Schema to bring it to.
+    pub migrations: &'static [Migration],
+    /// Where `now` comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Fixed ids for tests; from the operating system otherwise.
+    pub seed: Option<u64>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Faults on purpose, for tests.
+    pub faults: Option<Arc<dyn Plan>>,
+}
+
+impl Config {
+    /// The ordinary configuration of a SQLite file.
+    pub fn sqlite(path: impl Into<PathBuf>, migrations: &'static [Migration]) -> Config {
+        Config::new(Target::Sqlite(path.into()), migrations, Limits::SQLITE)
+    }
+
+    /// The ordinary configuration of a PostgreSQL database: libpq's URL, several hosts allowed, the primary is looked for.
+    ///
+    /// Parameters as libpq has them, with these differences: `sslmode=require` checks the certificate's chain and name, as
+    /// `verify-full` does; `prefer` and `allow` protect from nothing and mean no TLS here; without `sslrootcert` the
+    /// machine's own certificates are trusted. What is not understood is refused by [`Db::open`], not ignored.
+    pub fn postgres(url: impl Into<String>, migrations: &'static [Migration]) -> Config {
+        Config::new(Target::Postgres(url.into()), migrations, Limits::POSTGRES)
+    }
+
+    fn new(target: Target, migrations: &'static [Migration], limits: Limits) -> Config {
+        Config { target, migrations, clock: Arc::new(SystemClock), seed: None, limits, faults: None }
+    }
+}
+
+/// Counters of the engine since it was opened.
+#[derive(Default)]
+pub struct Stats {
+    groups: AtomicU64,
+    jobs: AtomicU64,
+    largest: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Stats {
+    pub(crate) fn record_group(&self, jobs: usize) {
+        self.groups.fetch_add(1, Ordering::Relaxed);
+        self.jobs.fetch_add(jobs as u64, Ordering::Relaxed);
+        self.largest.fetch_max(jobs as u64, Ordering::Relaxed);
+    }
+    /// Transactions committed.
+    pub fn groups(&self) -> u64 {
+        self.groups.load(Ordering::Relaxed)
+    }
+    /// Jobs in them.
+    pub fn jobs(&self) -> u64 {
+        self.jobs.load(Ordering::Relaxed)
+    }
+    /// Jobs of the largest group.
+    pub fn largest_group(&self) -> u64 {
+        self.largest.load(Ordering::Relaxed)
+    }
+    /// Jobs refused because a queue was full.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+/// What the driver's threads share with the handle.
+pub(crate) struct Shared {
+    pub clock: Arc<dyn Clock>,
+    pub limits: Limits,
+    pub stats: Stats,
+    faults: Option<Arc<dyn Plan>>,
+    topics: [watch::Sender<u64>; Topic::COUNT],
+    versions: [AtomicU64; Topic::COUNT],
+}
+
+impl Shared {
+    pub(crate) fn fault(&self, point: Point) -> Option<Error> {
+        self.faults.as_ref().and_then(|plan| plan.at(point))
+    }
+    pub(crate) fn wake(&self, topics: u32) {
+        for (index, topic) in self.topics.iter().enumerate() {
+            if topics & (1 << index) != 0 {
+                self.versions[index].fetch_add(1, Ordering::Release);
+                topic.send_modify(|count| *count += 1);
+            }
+        }
+    }
+}
+
+pub(crate) type ReadJob = Box<dyn FnOnce(Result<&mut Read<'_>>) + Send>;
+
+/// A database. Cheap to clone; [`Db::close`] ends its threads after the work already queued.
+#[derive(Clone)]
+pub struct Db {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    writes: Sender<Job>,
+    writers: usize,
+    reads: Mutex<Option<Sender<ReadJob>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Db {
+    /// Opens the database, brings its schema up and starts the driver's threads.
+    ///
+    /// Errors: [`Error::Newer`] for a schema of a newer program, [`Error::Unavailable`] for a file that cannot be opened or
+    /// written or a server that cannot be used, [`Error::Address`] for a URL that is not understood.
+    pub fn open(config: Config) -> Result<Db> {
+        let shared = Arc::new(Shared {
+            clock: config.clock,
+            limits: config.limits,
+            stats: Stats::default(),
+            faults: config.faults,
+            topics: std::array::from_fn(|_| watch::channel(0).0),
+            versions: Default::default(),
+        });
+        let (writes, queue) = crossbeam_channel::bounded(config.limits.write_queue);
+        let (reads, read_queue) = crossbeam_channel::bounded::<ReadJob>(config.limits.read_queue);
+        let mut threads = Vec::new();
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new()
+                .name(name.into())
+                .spawn(work)
+                .map_err(|error| Error::Unavailable(format!("cannot start a thread: {error}")))
+        };
+        // Writers of one seed must not give the same ids.
+        let ids = |writer: u64| config.seed.map_or_else(Ids::from_os, |seed| Ids::seeded(seed.wrapping_add(writer)));
+        let writers = match config.target {
+            Target::Sqlite(path) => {
+                let conn = sqlite::open(&path, config.migrations, shared.clock.now())?;
+                for _ in 0..config.limits.readers {
+                    let (path, queue, shared) = (path.clone(), read_queue.clone(), shared.clone());
+                    threads.push(spawn("db-read", Box::new(move || sqlite::read_loop(&path, &queue, &shared)))?);
+                }
+                let (shared, ids) = (shared.clone(), ids(0));
+                threads.push(spawn("db-write", Box::new(move || sqlite::write_loop(conn, &path, queue, shared, ids)))?);
+                1
+            }
+            Target::Postgres(url) => {
+                let now = shared.clock.now();
+                let opened = postgres::open(&url, config.migrations, now, config.limits.writers)?;
+                for _ in 0..config.limits.readers {
+                    let (server, queue, shared) = (opened.server.clone(), read_queue.clone(), shared.clone());
+                    threads.push(spawn("db-read", Box::new(move || postgres::read_loop(server, &queue, &shared)))?);
+                }
+                let writers = opened.writers.len();
+                for (index, session) in opened.writers.into_iter().enumerate() {
+                    let (queue, shared, ids) = (queue.clone(), shared.clone(), ids(index as u64));
+                    let work = move || postgres::write_loop(session, &queue, &shared, ids);
+                    threads.push(spawn("db-write", Box::new(work))?);
+                }
+                writers
+            }
+        };
+        let reads = Mutex::new(Some(reads));
+        let inner = Inner { shared, writes, writers, reads, threads: Mutex::new(threads) };
+        Ok(Db { inner: Arc::new(inner) })
+    }
+
+    /// Runs `work` in a transaction, together with what else is queued, and answers after the commit.
+    ///
+    /// `work` may run more than once; an `Err` undoes its changes. Errors of the engine arrive through `E::from`.
+    pub async fn write<T, E>(&self, work: impl Fn(&mut Tx) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(Job::One(Box::new(Closure { work, result: None, reply })))?;
+        answer.await.unwrap_or_else(|_| Err(gone().into()))
+    }
+
+    /// Runs one command of a set verb, together with the others queued, and answers after the commit.
+    pub async fn submit<V: SetVerb>(&self, command: V::Command) -> Answer<V> {
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(Job::Set(SetEntry::new::<V>(command, reply)))?;
+        answer.await.unwrap_or_else(|_| Err(gone().into()))
+    }
+
+    /// Runs `work` in one read snapshot that sees every write acknowledged before.
+    pub async fn read<T, E>(&self, work: impl FnOnce(&mut Read) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job: ReadJob = Box::new(move |read| {
+            let result = match read {
+                Ok(read) => catch_unwind(AssertUnwindSafe(|| work(read)))
+                    .unwrap_or_else(|_| Err(Error::Panicked("in a read".into()).into())),
+                Err(error) => Err(error.into()),
+            };
+            let _ = reply.send(result);
+        });
+        let sent = match &*self.inner.reads.lock().expect("not poisoned") {
+            Some(reads) => reads.try_send(job).map_err(|error| self.refused(error, "read")),
+            None => Err(gone()),
+        };
+        sent?;
+        answer.await.unwrap_or_else(|_| Err(gone().into()))
+    }
+
+    fn enqueue(&self, job: Job) -> Result<()> {
+        self.inner.writes.try_send(job).map_err(|error| self.refused(error, "write"))
+    }
+
+    fn refused<T>(&self, error: TrySendError<T>, queue: &'static str) -> Error {
+        match error {
+            TrySendError::Full(_) => {
+                self.inner.shared.stats.refused.fetch_add(1, Ordering::Relaxed);
+                Error::Busy(queue)
+            }
+            TrySendError::Disconnected(_) => gone(),
+        }
+    }
+
+    /// A receiver that changes after every commit that signalled `topic`.
+    pub fn watch(&self, topic: Topic) -> watch::Receiver<u64> {
+        self.inner.shared.topics[topic.0 as usize].subscribe()
+    }
+
+    /// How many commits have signalled `topic`: a cache of what the topic stands for is stale when this has moved.
+    pub fn version(&self, topic: Topic) -> u64 {
+        self.inner.shared.versions[topic.0 as usize].load(Ordering::Acquire)
+    }
+
+    /// Microseconds since the Unix epoch by the configured clock.
+    pub fn now(&self) -> i64 {
+        self.inner.shared.clock.now()
+    }
+
+    /// Counters since the start.
+    pub fn stats(&self) -> &Stats {
+        &self.inner.shared.stats
+    }
+
+    /// Writes waiting now.
+    pub fn write_queue(&self) -> usize {
+        self.inner.writes.len()
+    }
+
+    /// Reads waiting now.
+    pub fn read_queue(&self) -> usize {
+        self.inner.reads.lock().expect("not poisoned").as_ref().map_or(0, Sender::len)
+    }
+
+    /// Finishes what is queued and ends the threads; later calls answer [`Error::Unavailable`]. Blocks.
+    pub fn close(&self) {
+        for _ in 0..self.inner.writers {
+            let _ = self.inner.writes.send(Job::Stop); // fails when they have ended already
+        }
+        self.inner.reads.lock().expect("not poisoned").take();
+        let threads: Vec<_> = self.inner.threads.lock().expect("not poisoned").drain(..).collect();
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn gone() -> Error {
+    Error::Unavailable("the database is closed".into())
+}

@@ -1,0 +1,33 @@
+//! Schema versions: numbered texts, each applied once inside a transaction of its own, refused when newer than us.
+//!
+//! A text is portable but for two words replaced per driver: `{{position}}` (a column that numbers rows in commit order:
+//! the row id on SQLite, empty until the sequencer fills it on PostgreSQL) and `{{without_rowid}}` (SQLite keeps such a
+//! table as one tree ordered by its key).
+
+/// One step of the schema.
+pub struct Migration {
+    /// 1, 2, 3, … without gaps.
+    pub version: i64,
+    /// What it brings, in a word or two.
+    pub name: &'static str,
+    /// Statements separated by semicolons.
+    pub sql: &'static str,
+}
+
+pub(crate) const TABLE: &str = "create table if not exists schema_version \
+    (version bigint primary key, name text not null, applied_at bigint not null)";
+pub(crate) const CURRENT: &str = "select coalesce(max(version), 0) from schema_version";
+pub(crate) const RECORD: &str = "insert into schema_version (version, name, applied_at) values ($1, $2, $3)";
+
+pub(crate) fn for_sqlite(sql: &str) -> String {
+    sql.replace("{{position}}", "integer primary key").replace("{{without_rowid}}", "without rowid")
+}
+
+pub(crate) fn for_postgres(sql: &str) -> String {
+    sql.replace("{{position}}", "bigint").replace("{{without_rowid}}", "")
+}
+
+/// The newest version among `migrations`.
+pub(crate) fn newest(migrations: &[Migration]) -> i64 {
+    migrations.iter().map(|step| step.version).max().unwrap_or(0)
+}

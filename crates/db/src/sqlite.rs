@@ -1,0 +1,400 @@
+//! The SQLite driver: one writer thread with group commit, query-only reader threads, a checkpointing thread.
+//!
+//! Why group commit: a durable transaction costs a flush, whatever it holds. The writer takes what is queued (no artificial
+//! wait), runs it in one transaction and commits once; with 64 callers that is five times the throughput.
+//! Why checkpoints of our own: one big automatic checkpoint stops the writer for tens of milliseconds, and passive ones
+//! alone never let a busy log start over. So passive steps run beside the writer, and past [`WAL_RESTART_PAGES`] the writer
+//! itself restarts the log between two groups.
+
+use crate::engine::{ReadJob, Shared};
+use crate::fault::Point;
+use crate::job::{Job, Ran, Unit, plan, take};
+use crate::migrate::{self, Migration};
+use crate::tx::Conn;
+use crate::{Error, Ids, Many, Param, Read, Result, Row, Tx};
+use crossbeam_channel::Receiver;
+use rusqlite::{Connection, OpenFlags};
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Statements kept prepared per connection.
+const STATEMENTS: usize = 512;
+/// Page cache of the writer, KiB.
+const WRITER_CACHE_KIB: i64 = 128 * 1024;
+/// Page cache of each reader, KiB.
+const READER_CACHE_KIB: i64 = 32 * 1024;
+/// Pages in the log after which passive checkpointing is worth another step (16 MiB).
+const WAL_PASSIVE_PAGES: usize = 4 * 1024;
+/// Pages in the log after which the writer itself starts it over (64 MiB).
+const WAL_RESTART_PAGES: usize = 16 * 1024;
+/// Pages that a log must grow after a reader kept it from starting over, before the writer tries again (16 MiB).
+const WAL_RETRY_PAGES: usize = 4 * 1024;
+/// How long the writer waits for short readers when it starts the log over.
+const WAL_RESTART_WAIT: Duration = Duration::from_millis(20);
+/// How large the log's file may stay once it has started over; a long reader can make it grow beyond.
+const WAL_FILE_BYTES: usize = 64 * 1024 * 1024;
+/// How much of the file each reader maps into memory, bytes.
+const READER_MAP_BYTES: i64 = 8 << 30;
+/// How long a statement waits for another process's lock. Ours never wait for each other.
+const BUSY: Duration = Duration::from_millis(500);
+
+fn connect(path: &Path, flags: OpenFlags, cache_kib: i64) -> Result<Connection> {
+    let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.busy_timeout(BUSY)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.execute_batch(&format!("pragma cache_size = -{cache_kib}; pragma temp_store = memory;"))?;
+    Ok(conn)
+}
+
+/// Opens the file for writing, creating it with our page size and log mode where it is new, and brings the schema up.
+pub(crate) fn open(path: &Path, migrations: &[Migration], now: i64) -> Result<Connection> {
+    let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, WRITER_CACHE_KIB)?;
+    let mode: String = conn.query_row("pragma journal_mode = wal", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Error::Unavailable(format!("the file system does not allow a write-ahead log (mode {mode})")));
+    }
+    conn.execute_batch(&format!(
+        "pragma synchronous = full; pragma wal_autocheckpoint = 0; pragma journal_size_limit = {WAL_FILE_BYTES}; \
+         pragma foreign_keys = on;"
+    ))?;
+    conn.execute_batch(migrate::TABLE)?;
+    let current = || conn.query_row(migrate::CURRENT, [], |row| row.get::<_, i64>(0));
+    let (found, known) = (current()?, migrate::newest(migrations));
+    if found > known {
+        return Err(Error::Newer { found, known });
+    }
+    for step in migrations.iter().filter(|step| step.version > found) {
+        conn.execute_batch("begin immediate")?;
+        // Another process may have been faster.
+        if current()? >= step.version {
+            conn.execute_batch("rollback")?;
+            continue;
+        }
+        let applied = conn
+            .execute_batch(&migrate::for_sqlite(step.sql))
+            .and_then(|()| conn.execute(migrate::RECORD, rusqlite::params![step.version, step.name, now]));
+        match applied {
+            Ok(_) => conn.execute_batch("commit")?,
+            Err(error) => {
+                conn.execute_batch("rollback")?;
+                return Err(Error::Sql(format!("migration {} ({}): {error}", step.version, step.name)));
+            }
+        }
+    }
+    Ok(conn)
+}
+
+/// Writes one consistent copy of the whole database into `to`, which must not exist. One read snapshot: writers go on.
+pub fn snapshot(from: &Path, to: &Path) -> Result<()> {
+    let conn = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY, READER_CACHE_KIB)?;
+    let to = to.to_str().ok_or_else(|| Error::Sql("the target path is not UTF-8".into()))?;
+    conn.execute("vacuum into ?1", [to])?;
+    Ok(())
+}
+
+/// A connection that only reads, for a look at a file.
+pub(crate) fn inspect(path: &Path) -> Result<Connection> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, READER_CACHE_KIB)
+}
+
+/// SQLite takes `$2` for a name and numbers names as they appear, so a text whose numbers do not appear in order gets
+/// `?2` instead, which is a number. Those in order, nearly all, cost a look and no copy.
+fn numbered(sql: &str) -> Cow<'_, str> {
+    let number = |rest: &str| rest[..rest.bytes().take_while(u8::is_ascii_digit).count()].parse::<usize>().ok();
+    let mut next = 1;
+    let mut in_order = true;
+    for number in sql.split('$').skip(1).filter_map(number) {
+        in_order &= number <= next;
+        next = next.max(number + 1);
+    }
+    if in_order {
+        return Cow::Borrowed(sql);
+    }
+    let mut text = String::with_capacity(sql.len());
+    let mut quoted = false;
+    for (index, character) in sql.char_indices() {
+        quoted ^= character == '\'';
+        let is_number = character == '$' && !quoted && number(&sql[index + 1..]).is_some();
+        text.push(if is_number { '?' } else { character });
+    }
+    Cow::Owned(text)
+}
+
+pub(crate) fn execute(conn: &Connection, sql: &str, params: &[Param]) -> Result<u64> {
+    let mut statement = conn.prepare_cached(&numbered(sql))?;
+    bind(&mut statement, params)?;
+    Ok(statement.raw_execute()? as u64)
+}
+
+pub(crate) fn each(
+    conn: &Connection,
+    sql: &str,
+    params: &[Param],
+    each: &mut dyn FnMut(&Row) -> Result<()>,
+) -> Result<()> {
+    let mut statement = conn.prepare_cached(&numbered(sql))?;
+    bind(&mut statement, params)?;
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next()? {
+        each(&Row::Sqlite(row))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn many(
+    conn: &Connection,
+    many: &Many,
+    params: &[Param],
+    each: &mut dyn FnMut(&Row) -> Result<()>,
+) -> Result<u64> {
+    let mut statement = conn.prepare_cached(many.sqlite())?;
+    let (returns, uses_ordinal) = (statement.column_count() > 0, many.uses_ordinal());
+    let mut changed = 0;
+    for (ordinal, row) in params.chunks_exact(many.columns.len()).enumerate() {
+        bind_all(&mut statement, row)?;
+        if uses_ordinal {
+            statement.raw_bind_parameter(row.len() + 1, ordinal as i64)?;
+        }
+        if returns {
+            let mut rows = statement.raw_query();
+            while let Some(row) = rows.next()? {
+                each(&Row::Sqlite(row))?;
+                changed += 1;
+            }
+        } else {
+            changed += statement.raw_execute()? as u64;
+        }
+    }
+    Ok(changed)
+}
+
+/// PostgreSQL refuses a wrong number of parameters; SQLite would take those missing for nulls.
+fn bind(statement: &mut rusqlite::Statement, params: &[Param]) -> Result<()> {
+    if statement.parameter_count() != params.len() {
+        let wanted = statement.parameter_count();
+        return Err(Error::Sql(format!("{} parameters for a statement of {wanted}", params.len())));
+    }
+    bind_all(statement, params)
+}
+
+fn bind_all(statement: &mut rusqlite::Statement, params: &[Param]) -> Result<()> {
+    for (index, param) in params.iter().enumerate() {
+        statement.raw_bind_parameter(index + 1, param)?;
+    }
+    Ok(())
+}
+
+/// The writer's loop; ends at [`Job::Stop`] or when every sender is gone.
+pub(crate) fn write_loop(mut conn: Connection, path: &Path, queue: Receiver<Job>, shared: Arc<Shared>, mut ids: Ids) {
+    let (wake, woken) = crossbeam_channel::bounded::<()>(1);
+    let stepping = Arc::new(Mutex::new(()));
+    let checkpointer = {
+        let (path, stepping) = (path.to_owned(), stepping.clone());
+        let work = move || checkpoint_loop(&path, &woken, &stepping);
+        std::thread::Builder::new().name("db-checkpoint".into()).spawn(work)
+    };
+    let log_pages = Arc::new(AtomicUsize::new(0));
+    let seen = log_pages.clone();
+    let hooked = conn.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
+        seen.store(pages.max(0) as usize, Ordering::Relaxed);
+        Ok(())
+    }));
+    if let Err(error) = hooked {
+        tracing::error!(%error, "the log's size is not known: checkpoints happen at close only");
+    }
+    let (mut restart_at, mut next_step) = (WAL_RESTART_PAGES, WAL_PASSIVE_PAGES);
+    while let Some((jobs, stopping)) = take(&queue, shared.limits.group) {
+        group(&conn, plan(jobs), &shared, &mut ids);
+        let log = log_pages.load(Ordering::Relaxed);
+        if log > restart_at {
+            restart_at = restart(&conn, &log_pages, restart_at, &stepping);
+        } else if log >= next_step {
+            next_step = log + WAL_PASSIVE_PAGES;
+            let _ = wake.try_send(());
+        }
+        if log < WAL_PASSIVE_PAGES {
+            (restart_at, next_step) = (WAL_RESTART_PAGES, WAL_PASSIVE_PAGES); // it started over
+        }
+        if stopping {
+            break;
+        }
+    }
+    drop(wake);
+    if let Ok(handle) = checkpointer {
+        let _ = handle.join();
+    }
+    while let Ok(job) = queue.try_recv() {
+        plan(vec![job]).into_iter().for_each(|unit| unit.settle(Err(Error::Unavailable("shutting down".into()))));
+    }
+    let _ = conn.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()));
+}
+
+/// Starts the log over, unless a reader is in it for longer; says at how many pages to try next.
+fn restart(conn: &Connection, log_pages: &AtomicUsize, tried_at: usize, stepping: &Mutex<()>) -> usize {
+    // A passive step keeps this from happening. Where the disk is so slow that the log doubles meanwhile, wait for it.
+    let log = log_pages.load(Ordering::Relaxed);
+    let _between_steps = (log > 2 * WAL_RESTART_PAGES).then(|| stepping.lock());
+    let _ = conn.busy_timeout(WAL_RESTART_WAIT);
+    let outcome = conn.query_row("pragma wal_checkpoint(restart)", [], |row| Ok((row.get(0)?, row.get(1)?)));
+    let _ = conn.busy_timeout(BUSY);
+    match outcome {
+        Ok((0i64, _)) => {
+            log_pages.store(0, Ordering::Relaxed);
+            WAL_RESTART_PAGES
+        }
+        // Our own passive step is under way: after the next group it is over.
+        Ok((_, -1i64)) => tried_at,
+        // Waiting for the reader after every group would stop the writer as long as the reader reads.
+        _ => log + WAL_RETRY_PAGES,
+    }
+}
+
+fn checkpoint_loop(path: &Path, woken: &Receiver<()>, stepping: &Mutex<()>) {
+    let Ok(conn) = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, 1024) else { return };
+    let _ = conn.execute_batch("pragma synchronous = full");
+    while woken.recv().is_ok() {
+        let _step = stepping.lock();
+        let _ = conn.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()));
+    }
+}
+
+/// Runs one group in one transaction, wakes its topics and answers every caller.
+fn group(conn: &Connection, mut units: Vec<Unit>, shared: &Shared, ids: &mut Ids) {
+    if units.is_empty() {
+        return;
+    }
+    let jobs: usize = units.iter().map(Unit::len).sum();
+    let fail = |units: Vec<Unit>, error: Error| {
+        units.into_iter().for_each(|unit| unit.settle(Err(error.clone())));
+    };
+    if let Some(error) = shared.fault(Point::Begin) {
+        return fail(units, error);
+    }
+    if let Err(error) = execute(conn, "begin immediate", &[]) {
+        return fail(units, error);
+    }
+    let now = shared.clock.now();
+    let mut topics = 0;
+    let mut done: Vec<(Unit, Result<()>)> = Vec::with_capacity(units.len());
+    let alone = units.len() == 1;
+    units.reverse();
+    while let Some(unit) = units.pop() {
+        match run_unit(conn, unit, alone, now, ids, &mut topics) {
+            Ok(finished) => done.extend(finished),
+            Err((unit, error)) => {
+                let _ = execute(conn, "rollback", &[]);
+                units.reverse();
+                let all = done.into_iter().map(|(unit, _)| unit).chain([unit]).chain(units).collect();
+                return fail(all, error);
+            }
+        }
+    }
+    let committed = match shared.fault(Point::BeforeCommit) {
+        Some(error) => Err(error),
+        None => execute(conn, "commit", &[]).map(drop),
+    };
+    if let Err(error) = committed {
+        let _ = execute(conn, "rollback", &[]);
+        let error = Error::Unavailable(error.to_string());
+        return fail(done.into_iter().map(|(unit, _)| unit).collect(), error);
+    }
+    shared.stats.record_group(jobs);
+    // Before the answers: who has one must not find an old version.
+    shared.wake(topics);
+    let lost = shared.fault(Point::AfterCommit);
+    for (unit, result) in done {
+        unit.settle(match &lost {
+            Some(error) => Err(error.clone()),
+            None => result,
+        });
+    }
+}
+
+type Finished = Vec<(Unit, Result<()>)>;
+
+/// Runs a unit inside a savepoint; one that fails as a whole is undone and its parts run one by one. The outer error
+/// means that the transaction itself is broken. A unit that is `alone` in its transaction needs no savepoint, which would
+/// copy every page it touches.
+fn run_unit(
+    conn: &Connection,
+    mut unit: Unit,
+    alone: bool,
+    now: i64,
+    ids: &mut Ids,
+    topics: &mut u32,
+) -> Result<Finished, (Unit, Error)> {
+    if !alone && let Err(error) = execute(conn, "savepoint unit", &[]) {
+        return Err((unit, error));
+    }
+    let mut tx = Tx::new(Read::new(Conn::Sqlite(conn), now), ids);
+    let ran = unit.run(&mut tx);
+    let signalled = tx.topics;
+    let result = match ran {
+        Ran::Keep => {
+            if !alone && let Err(error) = execute(conn, "release unit", &[]) {
+                return Err((unit, error));
+            }
+            *topics |= signalled;
+            return Ok(vec![(unit, Ok(()))]);
+        }
+        Ran::Undo => Ok(()),
+        Ran::Failed(error) => Err(error),
+    };
+    // A full disk or an I/O error may have ended the whole transaction already.
+    if conn.is_autocommit() {
+        return Err((unit, Error::Unavailable("the transaction was ended by the database".into())));
+    }
+    let (undo, go_on) = if alone { ("rollback", "begin immediate") } else { ("rollback to unit", "release unit") };
+    if let Err(error) = execute(conn, undo, &[]).and_then(|_| execute(conn, go_on, &[])) {
+        return Err((unit, error));
+    }
+    if result.is_err() && unit.len() > 1 {
+        let mut finished = Vec::with_capacity(unit.len());
+        let mut parts = unit.split();
+        parts.reverse();
+        while let Some(part) = parts.pop() {
+            match run_unit(conn, part, false, now, ids, topics) {
+                Ok(part) => finished.extend(part),
+                Err((part, error)) => {
+                    finished.into_iter().for_each(|(unit, _): (Unit, _)| unit.settle(Err(error.clone())));
+                    parts.into_iter().for_each(|unit| unit.settle(Err(error.clone())));
+                    return Err((part, error));
+                }
+            }
+        }
+        return Ok(finished);
+    }
+    Ok(vec![(unit, result)])
+}
+
+/// A reader's loop over its own query-only connection.
+pub(crate) fn read_loop(path: &Path, queue: &Receiver<ReadJob>, shared: &Shared) {
+    let mut conn: Option<Connection> = None;
+    while let Ok(job) = queue.recv() {
+        if conn.is_none() {
+            match connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, READER_CACHE_KIB) {
+                Ok(opened) => {
+                    // Random reads of a large file then cost no copy; where the system has no such mapping, nothing changes.
+                    let _ = opened.execute_batch(&format!("pragma mmap_size = {READER_MAP_BYTES}"));
+                    conn = Some(opened);
+                }
+                Err(error) => {
+                    job(Err(error));
+                    continue;
+                }
+            }
+        }
+        let Some(open) = &conn else { continue };
+        if let Err(error) = execute(open, "begin", &[]) {
+            job(Err(error));
+            conn = None;
+            continue;
+        }
+        let mut read = Read::new(Conn::Sqlite(open), shared.clock.now());
+        job(Ok(&mut read));
+        let _ = execute(open, "commit", &[]);
+    }
+}

@@ -1,0 +1,412 @@
+//! What only a server can do to us: go away, choose a victim, run several writers at once.
+
+use crate::proxy::Proxy;
+use crate::support::*;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+use tieline_db::{Config, Db, Error};
+
+/// Ends the connection it runs on, once.
+fn end_own_connection(tx: &mut tieline_db::Tx, runs: &AtomicU32) -> Result<u32, Error> {
+    let run = runs.fetch_add(1, Ordering::SeqCst) + 1;
+    if run == 1 {
+        tx.each("select pg_terminate_backend(pg_backend_pid())", &[], |_| Ok(()))?;
+        tx.each("select 1", &[], |_| Ok(()))?;
+    }
+    Ok(run)
+}
+
+#[test]
+fn a_lost_connection_costs_no_unanswered_write() {
+    let db = Place::postgres();
+    let db = db.open();
+    let held = hold(&db);
+    let before = write(&db, |tx| Ok(insert(tx, 1)?));
+    let runs = AtomicU32::new(0);
+    let loses = write(&db, move |tx| {
+        insert(tx, 2)?;
+        Ok(end_own_connection(tx, &runs)?)
+    });
+    let after = write(&db, |tx| Ok(insert(tx, 3)?));
+    held.release();
+    wait(before).unwrap();
+    assert_eq!(wait(loses).unwrap(), 2, "run again");
+    wait(after).unwrap();
+    assert_eq!(items(&db), [1, 2, 3]);
+}
+
+#[test]
+fn a_work_that_always_loses_the_connection_is_refused_alone() {
+    let place = Place::postgres();
+    let db = place.open();
+    let held = hold(&db);
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = runs.clone();
+    let loses = write(&db, move |tx| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Ok(end_own_connection(tx, &AtomicU32::new(0))?)
+    });
+    let after = write(&db, |tx| Ok(insert(tx, 1)?));
+    held.release();
+    let answer = wait(loses);
+    assert!(matches!(&answer, Err(Refusal::Engine(Error::Unavailable(_)))), "{answer:?}");
+    wait(after).unwrap();
+    assert_eq!(runs.load(Ordering::SeqCst), 6, "once in the group and five times alone");
+    assert_eq!(items(&db), [1]);
+}
+
+#[test]
+fn a_connection_lost_during_the_commit_is_not_tried_again() {
+    let place = Place::postgres();
+    let db = place.open();
+    let runs = Arc::new(AtomicU32::new(0));
+    run(&db, |tx| {
+        tx.execute(
+            "create function end_it() returns trigger language plpgsql as \
+             'begin perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(60); return null; end'",
+            &[],
+        )?;
+        tx.execute(
+            "create constraint trigger at_commit after insert on item deferrable initially deferred \
+             for each row when (new.id = 13) execute function end_it()",
+            &[],
+        )
+    })
+    .unwrap();
+    let counted = runs.clone();
+    let answer = run(&db, move |tx| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        insert(tx, 13)
+    });
+    assert!(matches!(&answer, Err(Error::Unavailable(text)) if text.contains("commit")), "{answer:?}");
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    run(&db, |tx| insert(tx, 14)).unwrap();
+    assert_eq!(items(&db), [14]);
+}
+
+#[test]
+fn idle_connections_may_be_lost() {
+    let place = Place::postgres();
+    let mut config = place.config(SCHEMA);
+    config.limits.readers = 1;
+    let db = Db::open(config).unwrap();
+    let other = place.open();
+    run(&db, |tx| insert(tx, 1)).unwrap();
+    assert_eq!(items(&db), [1]);
+    let ended = run(&other, |tx| {
+        let sql = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+                   where datname = current_database() and pid <> pg_backend_pid()";
+        tx.opt(sql, &[], |row| row.get::<i64>(0))
+    });
+    assert!(ended.unwrap() >= Some(2), "the writer and the reader");
+    assert_eq!(items(&db), [1]);
+    run(&db, |tx| insert(tx, 2)).unwrap();
+    assert_eq!(items(&db), [1, 2]);
+}
+
+#[test]
+fn a_server_that_comes_back_costs_no_unanswered_write() {
+    let place = Place::postgres();
+    let (mut proxy, url) = Proxy::start(place.url());
+    let mut config = Config::postgres(url, SCHEMA);
+    config.limits.writers = 1;
+    let db = Db::open(config).unwrap();
+    let held = hold(&db);
+    let queued = write(&db, |tx| Ok(insert(tx, 1)?));
+    proxy.stop(); // the holder's transaction goes with it, and is run again
+    drop(held);
+    proxy.resume();
+    wait(queued).unwrap();
+    assert_eq!(items(&db), [1]);
+}
+
+#[test]
+fn a_server_that_stays_away_is_said_so_and_found_again() {
+    let place = Place::postgres();
+    let (mut proxy, url) = Proxy::start(place.url());
+    let mut config = Config::postgres(url, SCHEMA);
+    (config.limits.writers, config.limits.readers) = (1, 1);
+    let db = Db::open(config).unwrap();
+    run(&db, |tx| insert(tx, 1)).unwrap();
+    proxy.stop();
+    for id in 2..50 {
+        let refused = run(&db, move |tx| insert(tx, id));
+        assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    }
+    assert!(matches!(read(&db, |read| read.each("select 1", &[], |_| Ok(()))), Err(Error::Unavailable(_))));
+    proxy.resume();
+    // The writer looks again in a second; this is the longest that a slow machine may take.
+    let until = Instant::now() + Duration::from_secs(30);
+    while let Err(error) = run(&db, |tx| insert(tx, 50)) {
+        assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+        assert!(Instant::now() < until, "it does not come back");
+        std::thread::yield_now();
+    }
+    assert_eq!(items(&place.open()), [1, 50]);
+    // That it was away is forgotten: a group whose units run one by one is not cut short.
+    let held = hold(&db);
+    let refused = write(&db, |tx| {
+        insert(tx, 51)?;
+        Err::<(), _>(Refusal::No)
+    });
+    let kept = write(&db, |tx| Ok(insert(tx, 52)?));
+    held.release();
+    assert!(matches!(wait(refused), Err(Refusal::No)));
+    wait(kept).unwrap();
+}
+
+#[test]
+fn a_connection_that_takes_no_writes_any_more_is_replaced() {
+    let place = Place::postgres();
+    let db = place.open();
+    // As behind a proxy after a failover.
+    run(&db, |tx| tx.execute("set default_transaction_read_only = on", &[])).unwrap();
+    run(&db, |tx| insert(tx, 1)).unwrap();
+    assert_eq!(items(&db), [1]);
+}
+
+fn command(program: &str, arguments: &[&str]) -> String {
+    let output = std::process::Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn tls_checks_chain_and_name() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    let place = Place::postgres();
+    let admin = tieline_testkit::postgres::required().admin_url();
+    let ask = |sql: &str| command("psql", &["-X", "-A", "-t", "-d", &admin, "-c", sql]);
+    let folder = tempfile::TempDir::new().unwrap();
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let [key, certificate] = ["key.pem", "cert.pem"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    let made = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test \
+                -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=IP:127.0.0.1";
+    let mut arguments: Vec<&str> = made.split_whitespace().collect();
+    arguments.extend(["-keyout", &key, "-out", &certificate]);
+    command("openssl", &arguments);
+    let server = std::fs::metadata(ask("show data_directory")).unwrap();
+    chown(&key, Some(server.uid()), Some(server.gid())).unwrap();
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
+    ask(&format!("alter system set ssl_key_file = '{key}'"));
+    ask(&format!("alter system set ssl_cert_file = '{certificate}'"));
+    ask("alter system set ssl = on");
+    ask("select pg_reload_conf()");
+
+    let open = |url: &str, parameters: &str| Db::open(Config::postgres(format!("{url}?{parameters}"), SCHEMA));
+    let checked = format!("sslmode=verify-full&sslrootcert={certificate}");
+    // The server reads its settings when it gets to it.
+    let until = Instant::now() + Duration::from_secs(30);
+    let db = loop {
+        match open(place.url(), &checked) {
+            Ok(db) => break db,
+            Err(error) => assert!(Instant::now() < until, "{error}"),
+        }
+    };
+    let used = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
+    assert!(one::<bool>(&db, used));
+    assert!(run(&db, move |tx| tx.opt(used, &[], |row| row.get::<bool>(0))).unwrap().unwrap());
+    assert!(!one::<bool>(&open(place.url(), "sslmode=disable").unwrap(), used));
+    let wrong_name = open(&place.url().replace("127.0.0.1", "localhost"), &checked).err();
+    assert!(matches!(&wrong_name, Some(Error::Unavailable(text)) if text.contains("localhost")), "{wrong_name:?}");
+    let unknown = open(place.url(), "sslmode=require").err();
+    assert!(matches!(unknown, Some(Error::Unavailable(_) | Error::Address(_))), "{unknown:?}");
+}
+
+#[test]
+fn writers_run_side_by_side() {
+    let place = Place::postgres();
+    let mut config = place.config(SCHEMA);
+    (config.limits.writers, config.limits.group) = (4, 1);
+    let db = Db::open(config).unwrap();
+    // Each waits inside its transaction for the other three.
+    let all_there = Arc::new(Barrier::new(4));
+    let calls: Vec<_> = (0..4)
+        .map(|id| {
+            let all_there = all_there.clone();
+            write(&db, move |tx| {
+                insert(tx, id)?;
+                all_there.wait();
+                Ok(tx.new_id())
+            })
+        })
+        .collect();
+    let ids: std::collections::HashSet<_> = calls.into_iter().map(|call| wait(call).unwrap()).collect();
+    assert_eq!(ids.len(), 4);
+    assert_eq!(items(&db), [0, 1, 2, 3]);
+}
+
+#[test]
+fn writers_of_one_seed_give_different_ids() {
+    let place = Place::postgres();
+    let mut config = place.config(SCHEMA);
+    (config.limits.writers, config.limits.group, config.seed) = (2, 1, Some(5));
+    let db = Db::open(config).unwrap();
+    let both_there = Arc::new(Barrier::new(2));
+    let calls = [1, 2].map(|_| {
+        let both_there = both_there.clone();
+        write(&db, move |tx| {
+            both_there.wait();
+            Ok(tx.new_id().as_u128() as u64)
+        })
+    });
+    let [one, two] = calls.map(|call| wait(call).unwrap());
+    assert_ne!(one & 0xffff_ffff_ffff, two & 0xffff_ffff_ffff, "the random half");
+}
+
+#[test]
+fn a_deadlock_is_run_again() {
+    let place = Place::postgres();
+    let mut config = place.config(SCHEMA);
+    (config.limits.writers, config.limits.group) = (2, 1);
+    let db = Db::open(config).unwrap();
+    run(&db, |tx| {
+        insert(tx, 1)?;
+        insert(tx, 2)
+    })
+    .unwrap();
+    let both_hold_one = Arc::new(Barrier::new(2));
+    let calls = [(1i64, 2i64), (2, 1)].map(|(first, second)| {
+        let (both_hold_one, runs) = (both_hold_one.clone(), AtomicU32::new(0));
+        write(&db, move |tx| {
+            let sql = "update item set amount = amount + 1 where id = $1";
+            tx.execute(sql, &[first.into()])?;
+            let run = runs.fetch_add(1, Ordering::SeqCst) + 1;
+            if run == 1 {
+                both_hold_one.wait();
+            }
+            tx.execute(sql, &[second.into()])?;
+            Ok(run)
+        })
+    });
+    let runs = calls.map(|call| wait(call).unwrap());
+    assert!(runs.iter().any(|run| *run > 1), "one of them was the victim: {runs:?}");
+    assert_eq!(one::<i64>(&db, "select sum(amount) from item"), 4);
+}
+
+#[test]
+fn who_loses_a_race_sees_the_winner() {
+    let place = Place::postgres();
+    let mut config = place.config(SCHEMA);
+    (config.limits.writers, config.limits.group) = (2, 1);
+    let db = Db::open(config).unwrap();
+    let both_looked = Arc::new(Barrier::new(2));
+    let calls = [1i64, 2].map(|id| {
+        let (both_looked, runs) = (both_looked.clone(), AtomicU32::new(0));
+        write(&db, move |tx| {
+            let taken = tx.opt("select id from item where name = 'the one'", &[], |row| row.get::<i64>(0))?;
+            if runs.fetch_add(1, Ordering::SeqCst) == 0 {
+                both_looked.wait();
+            }
+            if taken.is_some() {
+                return Err(Refusal::No);
+            }
+            tx.execute("insert into item (id, name) values ($1, 'the one')", &[id.into()])?;
+            Ok(())
+        })
+    });
+    let answers = calls.map(wait);
+    assert!(matches!(answers, [Ok(()), Err(Refusal::No)] | [Err(Refusal::No), Ok(())]), "{answers:?}");
+    assert_eq!(items(&db).len(), 1);
+}
+
+#[test]
+fn a_server_that_takes_no_writes_is_unavailable_until_it_does() {
+    let place = Place::postgres();
+    let db = place.open();
+    let name = place.url().rsplit_once('/').unwrap().1.to_owned();
+    let set = |value: &str| {
+        let admin = Db::open(Config::postgres(place.url(), SCHEMA)).unwrap();
+        let sql = format!("alter database {name} set default_transaction_read_only = {value}");
+        run(&admin, move |tx| tx.execute(&sql, &[])).unwrap();
+        admin.close();
+    };
+    set("on");
+    // As after a failover: the connection is one to a server that has become read-only.
+    let refused = run(&db, |tx| {
+        tx.execute("set transaction read only", &[])?;
+        insert(tx, 1)
+    });
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    let admin = {
+        // The setting holds for new connections, so the way back goes through one that overrides it.
+        let url = format!("{}?options=-c%20default_transaction_read_only%3Doff", place.url());
+        Db::open(Config::postgres(url, SCHEMA)).unwrap()
+    };
+    let sql = format!("alter database {name} reset default_transaction_read_only");
+    run(&admin, move |tx| tx.execute(&sql, &[])).unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while let Err(error) = run(&db, |tx| insert(tx, 2)) {
+        assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+        assert!(Instant::now() < until, "it does not come back");
+        std::thread::yield_now();
+    }
+    assert_eq!(items(&admin), [2]);
+}
+
+#[test]
+fn transactions_are_what_the_driver_says() {
+    let place = Place::postgres();
+    let db = place.open();
+    let show =
+        ["statement_timeout", "idle_in_transaction_session_timeout", "transaction_isolation", "transaction_read_only"];
+    let shown = move |read: &mut tieline_db::Read| {
+        let setting = |name| read.opt("select current_setting($1)", &[tieline_db::Param::Text(name)], |row| row.get(0));
+        show.map(setting).into_iter().collect::<Result<Vec<Option<String>>, Error>>()
+    };
+    let words = |words: [&str; 4]| words.map(|word| Some(word.to_owned())).to_vec();
+    assert_eq!(read(&db, shown).unwrap(), words(["30s", "1min", "repeatable read", "on"]));
+    assert_eq!(run(&db, move |tx| shown(tx)).unwrap(), words(["30s", "1min", "read committed", "off"]));
+}
+
+#[test]
+fn what_cannot_be_connected_to_says_why() {
+    let place = Place::postgres();
+    let open = |url: String| Db::open(Config::postgres(url, SCHEMA)).err();
+    let absent = open(format!("{}_not", place.url()));
+    assert!(matches!(&absent, Some(Error::Unavailable(text)) if text.contains("does not exist")), "{absent:?}");
+    let stranger = open(place.url().replace("tieline@", "stranger:secret@"));
+    let Some(Error::Unavailable(text)) = &stranger else { panic!("{stranger:?}") };
+    assert!(text.contains("stranger") && !text.contains("secret"), "{text}");
+    let wrong = open(format!("{}?sslmode=verify-ca", place.url()));
+    assert!(matches!(wrong, Some(Error::Address(_))), "{wrong:?}");
+}
+
+#[test]
+fn the_next_host_is_tried() {
+    let place = Place::postgres();
+    let (mut proxy, through) = Proxy::start(place.url());
+    proxy.stop();
+    let away = through.split_once('@').unwrap().1.split_once('/').unwrap().0;
+    let both = place.url().replace('@', &format!("@{away},"));
+    let db = Db::open(Config::postgres(both, SCHEMA)).unwrap();
+    run(&db, |tx| insert(tx, 1)).unwrap();
+}
+
+#[test]
+fn it_opens_inside_a_runtime() {
+    let place = Place::postgres();
+    wait(async {
+        let db = place.open();
+        db.write(|tx| insert(tx, 1)).await.unwrap();
+        db.close();
+    });
+}
+
+#[test]
+fn statements_beyond_the_cache_are_prepared_anew() {
+    let place = Place::postgres();
+    let db = place.open();
+    let sum = run(&db, |tx| {
+        let mut sum = 0;
+        for number in 0..1100 {
+            sum += tx.opt(&format!("select {number}"), &[], |row| row.get::<i64>(0))?.unwrap();
+        }
+        let kept = tx.opt("select count(*) from pg_prepared_statements", &[], |row| row.get::<i64>(0))?;
+        Ok((sum, kept.unwrap()))
+    });
+    let (sum, kept) = sum.unwrap();
+    assert_eq!(sum, 1099 * 1100 / 2);
+    assert!(kept < 520, "{kept} prepared");
+}

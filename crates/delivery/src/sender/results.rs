@@ -1,0 +1,255 @@
+//! What the sender does with work that has come back.
+
+use super::request::Prepared;
+use super::{CANCEL, CLAIM, Done, Held, PAGE, Post, Sender, TROUBLE_US};
+use crate::queue::{Queue, Start};
+use crate::schedule::Change;
+use std::collections::HashSet;
+use std::sync::Arc;
+use tieline_core::Error;
+use tieline_core::deliveries::{Ended, LEASE_US, Waiting};
+use tieline_core::ids::EndpointId;
+use tieline_core::webhooks::DisabledReason;
+
+impl<P: Post> Sender<P> {
+    /// The queue of a lease that we still hold.
+    fn current(&mut self, endpoint: EndpointId, epoch: i64) -> Option<&mut Held> {
+        self.held.get_mut(&endpoint).filter(|held| held.queue.epoch() == epoch)
+    }
+
+    pub(super) fn handle(&mut self, done: Done, now: i64) {
+        match &done {
+            Done::Posted(endpoint, ..) => self.landed(*endpoint),
+            _ => self.outstanding -= 1,
+        }
+        match done {
+            Done::Claimed(claimed) => {
+                self.claiming = false;
+                match claimed {
+                    Ok(claimed) => {
+                        self.look_again |= claimed.len() as i64 == CLAIM;
+                        for one in claimed {
+                            let held = Held {
+                                queue: Queue::new(&one, i64::from(self.settings.rules.schedule.attempts())),
+                                prepared: None,
+                                configured: 0,
+                                configure_at: None,
+                                lease_until: self.claimed_at + LEASE_US,
+                                loading: false,
+                                unread: true,
+                                not_before: now,
+                                parking: false,
+                                cancel: true,
+                                cancelling: false,
+                                disabling: false,
+                                idle_since: now,
+                            };
+                            self.held.insert(one.endpoint, held);
+                            self.configure(one.endpoint);
+                        }
+                    }
+                    Err(error) => self.complain("claim endpoints", &error),
+                }
+            }
+            Done::Configured(endpoint, number, Ok(Some(found))) => {
+                let Some(held) = self.held.get_mut(&endpoint).filter(|held| held.configured < number) else { return };
+                held.configured = number;
+                held.queue.set_max_attempts(found.max_attempts);
+                held.disabling = false;
+                if !found.is_active || !held.is_active() {
+                    held.told();
+                }
+                held.prepared = Some(Arc::new(Prepared::new(found, &self.settings)));
+            }
+            Done::Configured(endpoint, _, Ok(None)) => drop(self.held.remove(&endpoint)), // deleted
+            Done::Configured(endpoint, _, Err(error)) => {
+                self.complain("read an endpoint", &error);
+                if let Some(held) = self.held.get_mut(&endpoint) {
+                    held.configure_at = Some(now + TROUBLE_US);
+                }
+            }
+            Done::Loaded(endpoint, epoch, limit, page) => {
+                let failed = page.as_ref().err().map(|error| self.complain("read deliveries", error));
+                if page.as_ref().is_ok_and(|page| page.epoch != Some(epoch)) {
+                    // Taken from us meanwhile: nothing of this page could be recorded.
+                    if self.current(endpoint, epoch).is_some() {
+                        self.held.remove(&endpoint);
+                        self.look_again = true;
+                    }
+                    return;
+                }
+                if let Some(held) = self.current(endpoint, epoch) {
+                    held.loading = false;
+                    if let Ok(page) = page {
+                        let (rows, manual) = (page.rows.len() as i64, page.manual.len() as i64);
+                        held.queue.load_manual(page.manual);
+                        if held.is_active() {
+                            held.queue.load(page.rows);
+                            held.unread |= rows == limit;
+                        }
+                        held.unread |= manual == PAGE;
+                        if limit == 0 || manual == PAGE {
+                            held.not_before = now + TROUBLE_US;
+                        }
+                    }
+                    if failed.is_some() {
+                        held.unread = true;
+                        held.not_before = now + TROUBLE_US;
+                    }
+                    held.queue.end_read();
+                }
+            }
+            Done::LaneLoaded(endpoint, epoch, conversation, Ok(rows)) => {
+                if let Some(held) = self.current(endpoint, epoch) {
+                    let more = rows.len() == crate::queue::LANE;
+                    held.queue.load_lane(conversation, rows, more);
+                    held.queue.end_read();
+                }
+            }
+            Done::LaneLoaded(endpoint, epoch, conversation, Err(error)) => {
+                self.complain("read deliveries", &error);
+                if let Some(held) = self.current(endpoint, epoch) {
+                    held.queue.retry_lane(conversation);
+                    held.queue.end_read();
+                    held.not_before = now + TROUBLE_US;
+                }
+            }
+            Done::Body(endpoint, epoch, start, body) => {
+                let held = self.current(endpoint, epoch);
+                let late = held.as_ref().is_some_and(|held| now >= held.lease_until);
+                let prepared = held.and_then(|held| held.prepared.clone());
+                match (body, prepared) {
+                    (Ok(Some(body)), Some(prepared)) if !late => {
+                        let start = Start { delivery: Waiting { body, ..start.delivery }, ..start };
+                        self.post(endpoint, epoch, &prepared, start, now);
+                    }
+                    (body, _) => {
+                        self.landed(endpoint);
+                        let id = start.delivery.id;
+                        let gone = matches!(body, Ok(None));
+                        if let Err(error) = &body {
+                            self.complain("read a delivery", error);
+                        }
+                        if let Some(held) = self.current(endpoint, epoch) {
+                            match gone {
+                                false => held.queue.put_back(id, now + TROUBLE_US),
+                                true => held.queue.withdraw(id), // cancelled meanwhile
+                            }
+                        }
+                    }
+                }
+            }
+            Done::Posted(endpoint, epoch, delivery, at, outcome) => {
+                let rules = self.settings.rules.clone();
+                let Some(held) = self.current(endpoint, epoch) else { return };
+                let Some((attempt, change)) = held.queue.finished(delivery, at, &outcome, now, &rules) else { return };
+                (self.settings.observe)(&attempt);
+                self.results.push(attempt);
+                match change {
+                    Change::DisableGone => self.disable(endpoint, DisabledReason::Gone),
+                    Change::DisableFailing => self.disable(endpoint, DisabledReason::Failures),
+                    Change::None | Change::Opened | Change::Closed => {}
+                }
+            }
+            Done::Recorded(attempts, recorded) => {
+                self.results_in_flight = 0;
+                match recorded {
+                    Ok(recorded) => {
+                        for attempt in attempts {
+                            if recorded.lost.contains(&(attempt.endpoint, attempt.epoch)) {
+                                if self.current(attempt.endpoint, attempt.epoch).is_some() {
+                                    self.held.remove(&attempt.endpoint);
+                                }
+                            } else if let Some(held) = self.current(attempt.endpoint, attempt.epoch) {
+                                held.queue.recorded(attempt.delivery, attempt.ended);
+                                held.cancel |= matches!(attempt.ended, Ended::RetryAt(_));
+                            }
+                        }
+                    }
+                    Err(error) => {
+                        // Not durable: keep them, in order, and try again.
+                        self.record_at = now + TROUBLE_US;
+                        self.complain("record attempts", &error);
+                        let newer = std::mem::replace(&mut self.results, attempts);
+                        self.results.extend(newer);
+                    }
+                }
+            }
+            Done::Renewed(asked, at, renewed) => {
+                self.renewing = false;
+                match renewed {
+                    Ok(ours) => {
+                        let ours: HashSet<EndpointId> = ours.into_iter().collect();
+                        for (endpoint, epoch) in asked {
+                            match self.current(endpoint, epoch) {
+                                Some(held) if ours.contains(&endpoint) => held.lease_until = at + LEASE_US,
+                                Some(held) if !held.parking => drop(self.held.remove(&endpoint)),
+                                _ => {}
+                            }
+                        }
+                    }
+                    Err(error) => self.complain("renew leases", &error),
+                }
+            }
+            Done::Waiting(waiting) => {
+                self.looking = false;
+                match waiting {
+                    Ok(waiting) => {
+                        for (endpoint, epoch) in &waiting {
+                            if self.held.get(endpoint).is_some_and(|held| held.queue.epoch() < *epoch) {
+                                self.held.remove(endpoint); // taken from us
+                            }
+                        }
+                        let endpoints: Vec<EndpointId> = waiting.into_iter().map(|(endpoint, _)| endpoint).collect();
+                        self.told(&endpoints);
+                    }
+                    Err(error) => self.complain("look for due endpoints", &error),
+                }
+            }
+            Done::Parked(endpoint, epoch, parked) => {
+                if let Some(held) = self.current(endpoint, epoch) {
+                    held.parking = false;
+                    match parked {
+                        Ok(true) => {
+                            self.look_again |= held.unread; // told of something while it was given back
+                            self.held.remove(&endpoint);
+                        }
+                        Ok(false) => {
+                            held.told();
+                            held.idle_since = now;
+                        }
+                        Err(error) => {
+                            held.idle_since = now;
+                            self.complain("give an endpoint back", &error);
+                        }
+                    }
+                }
+            }
+            Done::Cancelled(endpoint, epoch, cancelled) => {
+                if let Err(error) = &cancelled {
+                    self.complain("cancel deliveries", error);
+                }
+                if let Some(held) = self.current(endpoint, epoch) {
+                    held.cancelling = false;
+                    match cancelled {
+                        Ok(count) => held.cancel |= count == CANCEL as u64,
+                        Err(_) => {
+                            held.cancel = true;
+                            held.not_before = now + TROUBLE_US;
+                        }
+                    }
+                }
+            }
+            Done::Disabled(endpoint, disabled) => {
+                if let Err(error) = disabled {
+                    self.complain("switch an endpoint off", &error);
+                }
+                self.configure(endpoint); // off, or still on after a failure: either way it goes on from there
+            }
+        }
+    }
+
+    fn complain(&self, doing: &str, error: &Error) {
+        tracing::warn!(doing, error = %error, source = ?error.source, "webhook sender");
+    }
+}

@@ -1,0 +1,700 @@
+//! One run: what happens, in which order, and what must hold on the way and at the end.
+
+use crate::network::{Behaviour, MS, Network, NodePost, SECOND, Shared};
+use crate::sql;
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use tieline_core::contacts::Upsert;
+use tieline_core::conversations::channel::Channel;
+use tieline_core::conversations::{Conversation, Customer};
+use tieline_core::conversations::{StartOutbound, StartOutboundVerb};
+use tieline_core::ctx::{Actor, Ctx};
+use tieline_core::deliveries;
+use tieline_core::events::{self, Event};
+use tieline_core::idempotency::Reply;
+use tieline_core::ids::{ConversationId, DeliveryId, EndpointId, EventId, TenantId};
+use tieline_core::secrets::Keyring;
+use tieline_core::tenants::{self, CreateTenant, Plan};
+use tieline_core::webhooks::{self, CreateEndpoint, Format, RotateSecret, UpdateEndpoint};
+use tieline_core::{Error, Kind, MIGRATIONS, Result};
+use tieline_db::{Config, Db, Limits, params};
+use tieline_delivery::SECRET_CONTEXT;
+use tieline_delivery::egress::EgressPolicy;
+use tieline_delivery::fan_out::FanOutLoop;
+use tieline_delivery::queue::Rules;
+use tieline_delivery::schedule::{HealthRules, RetrySchedule};
+use tieline_delivery::sender::{Sender, Settings};
+use tieline_delivery::sign;
+use tieline_testkit::clock::VirtualClock;
+use tieline_testkit::sim::{Faults, Rng};
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+const MAX_ATTEMPTS: i64 = 6;
+
+struct Node {
+    sender: Sender<NodePost>,
+    fan_out: FanOutLoop,
+    _running: watch::Sender<bool>,
+}
+
+/// Everything of one run.
+pub struct World {
+    pub rng: Rng,
+    pub digest: u64,
+    clock: VirtualClock,
+    shared: Shared,
+    faults: Arc<Faults>,
+    folder: PathBuf,
+    _folder: tempfile::TempDir,
+    db: Db,
+    tenant: TenantId,
+    nodes: Vec<Node>,
+    born: u32,
+    two_nodes: bool,
+    /// When a process that died starts again.
+    reborn_at: Option<i64>,
+    endpoints: Vec<EndpointId>,
+    /// Switched off, deleted, or given a 410: what happened meanwhile is not theirs.
+    interrupted: HashSet<EndpointId>,
+    deleted: HashSet<EndpointId>,
+    taken_back: HashMap<EndpointId, i64>,
+    asked_for: HashSet<DeliveryId>,
+    conversations: Vec<Conversation>,
+    acknowledged: HashSet<(ConversationId, i64)>,
+    references: u64,
+}
+
+fn open(folder: &std::path::Path, clock: &VirtualClock, faults: &Arc<Faults>, seed: u64) -> Db {
+    let mut config = Config::sqlite(folder.join("simulation.db"), MIGRATIONS);
+    config.clock = Arc::new(clock.clone());
+    config.seed = Some(seed);
+    // One at a time, so that the seed decides about every order.
+    config.limits = Limits { group: 1, readers: 1, ..Limits::SQLITE };
+    config.faults = Some(faults.clone());
+    Db::open(config).expect("opens")
+}
+
+/// What nobody may guess is the same in every run here.
+fn counted(bytes: &mut [u8]) -> Result<()> {
+    thread_local!(static NEXT: std::cell::Cell<u64> = const { std::cell::Cell::new(1) });
+    let number = NEXT.with(|next| next.replace(next.get() + 1));
+    bytes.iter_mut().zip(number.to_le_bytes().iter().cycle()).for_each(|(byte, part)| *byte = *part);
+    Ok(())
+}
+
+fn rules() -> Rules {
+    Rules {
+        schedule: RetrySchedule::parse("1s,2s,4s,8s,16s").expect("parses"),
+        health: HealthRules { disable_window: 90 * SECOND, ..HealthRules::default() },
+    }
+}
+
+impl World {
+    /// A few endpoints, one or two nodes, and faults.
+    pub async fn new(seed: u64) -> World {
+        let mut world = World::bare(seed).await;
+        world.two_nodes = world.rng.chance(40);
+        for _ in 0..1 + world.rng.below(4) {
+            world.create_endpoint().await;
+        }
+        for _ in 0..1 + usize::from(world.two_nodes) {
+            world.give_birth();
+        }
+        let per_mille = *world.rng.pick(&[0, 0, 20, 100, 300]);
+        world.faults.set(per_mille);
+        world
+    }
+
+    /// A tenant, and nothing else yet.
+    async fn bare(seed: u64) -> World {
+        let clock = VirtualClock::new();
+        // In memory where the machine has such a place: what is tested is not the disk.
+        let base = Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir()).unwrap_or_else(std::env::temp_dir);
+        let temporary = tempfile::tempdir_in(base).expect("a folder");
+        let folder = temporary.path().to_owned();
+        let faults = Faults::new(seed);
+        let db = open(&folder, &clock, &faults, seed);
+        let shared = Shared {
+            network: Arc::new(Mutex::new(Network::default())),
+            clock: clock.clone(),
+            rng: Arc::new(Mutex::new(Rng::new(seed ^ 0xabcd))),
+        };
+        let plan = Plan { max_webhooks: 100, ..Plan::default() };
+        let cmd = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan };
+        let tenant = db.write(move |tx| tenants::create(tx, &cmd)).await.expect("a tenant").id;
+        World {
+            digest: 0,
+            clock,
+            shared,
+            faults,
+            folder,
+            _folder: temporary,
+            db,
+            tenant,
+            nodes: Vec::new(),
+            born: 0,
+            two_nodes: false,
+            reborn_at: None,
+            endpoints: Vec::new(),
+            interrupted: HashSet::new(),
+            deleted: HashSet::new(),
+            taken_back: HashMap::new(),
+            asked_for: HashSet::new(),
+            conversations: Vec::new(),
+            acknowledged: HashSet::new(),
+            references: 0,
+            rng: Rng::new(seed),
+        }
+    }
+
+    /// One node, and endpoints that behave like this for ever.
+    pub async fn calm(behaviours: &[Behaviour]) -> (World, Vec<EndpointId>) {
+        let mut world = World::bare(1).await;
+        for behaviour in behaviours {
+            world.create_endpoint().await;
+            let endpoint = *world.endpoints.last().expect("one");
+            world.shared.network.lock().unwrap().behaviours.insert(endpoint, *behaviour);
+        }
+        world.give_birth();
+        let endpoints = world.endpoints.clone();
+        (world, endpoints)
+    }
+
+    /// Something happens every `every` microseconds, `events` times; answers how long each took to be accepted by
+    /// `endpoint`, sorted.
+    pub async fn latencies(&mut self, endpoint: EndpointId, events: usize, every: i64) -> Vec<i64> {
+        let mut began: HashMap<ConversationId, i64> = HashMap::new();
+        let mut latencies = Vec::new();
+        let start = self.clock.now();
+        let mut emitted = 0;
+        while latencies.len() < events {
+            assert!(self.clock.now() < start + events as i64 * every + 600 * SECOND, "{} of {events}", latencies.len());
+            if emitted < events && self.clock.now() >= start + emitted as i64 * every {
+                self.open_conversation().await;
+                began.insert(self.conversations.last().expect("one").id, self.clock.now());
+                emitted += 1;
+            }
+            self.settle().await;
+            while let Some(posted) = self.shared.ended() {
+                if posted.accepts && posted.endpoint == endpoint {
+                    let delivery = posted.delivery;
+                    let conversation = self.db.read(move |read| {
+                        let row = |row: &tieline_db::Row| row.get::<Option<Uuid>>(0);
+                        Ok::<_, Error>(read.opt(sql::PLACE, &params![endpoint.0, delivery.0], row)?.flatten())
+                    });
+                    // New contacts are events without a conversation; they are not counted.
+                    let conversation = conversation.await.expect("reads").map(ConversationId::from_uuid);
+                    latencies.extend(conversation.and_then(|id| began.remove(&id)).map(|at| self.clock.now() - at));
+                }
+                posted.answer();
+            }
+            self.settle().await;
+            let next = if emitted < events { start + emitted as i64 * every } else { i64::MAX };
+            let next = next.min(self.shared.next_end().unwrap_or(i64::MAX)).min(self.clock.now() + SECOND);
+            self.clock.advance_us((next - self.clock.now()).max(0));
+        }
+        latencies.sort_unstable();
+        latencies
+    }
+
+    /// Everything that can happen without time passing.
+    async fn settle(&mut self) {
+        let node = &mut self.nodes[0];
+        while node.fan_out.step().await.expect("no faults") {}
+        for _ in 0..3 {
+            loop {
+                node.sender.step();
+                match node.sender.at_hand() {
+                    (0, 0) => break,
+                    (0, _) => node.sender.hand_in(0),
+                    _ => node.sender.run_statement(0).await,
+                }
+            }
+            for _ in 0..6 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn give_birth(&mut self) {
+        self.born += 1;
+        let number = self.born;
+        let (due, due_receiver) = mpsc::unbounded_channel();
+        let (running, paused) = watch::channel(false);
+        let settings = Settings {
+            node: format!("node-{number}"),
+            keyring: Arc::new(Keyring::from_bytes([7; 32])),
+            policy: Arc::new(EgressPolicy::parse("", false).expect("parses")),
+            rules: Arc::new(rules()),
+            render: tieline_wire::native::event::data,
+            observe: Arc::new(|_| {}),
+        };
+        let post = NodePost { shared: self.shared.clone(), node: number };
+        let mut sender = Sender::new(self.db.clone(), post, settings, due_receiver, paused);
+        sender.by_hand();
+        let fan_out = FanOutLoop::new(self.db.clone(), due);
+        self.nodes.push(Node { sender, fan_out, _running: running });
+    }
+
+    fn ctx(&self) -> Ctx {
+        Ctx {
+            tenant: self.tenant,
+            actor: Actor::system(),
+            cause: None,
+            render: tieline_wire::native::event::data,
+            random: counted,
+        }
+    }
+
+    async fn create_endpoint(&mut self) {
+        let keyring = Keyring::from_bytes([7; 32]);
+        let secret = sign::generate_secret([self.endpoints.len() as u8; 32]);
+        let wanted: &[&str] = if self.rng.chance(70) { &["*"] } else { &["conversation.updated"] };
+        let cmd = CreateEndpoint {
+            name: "receiver".into(),
+            description: None,
+            url: "https://receiver.example/hook".into(),
+            events: wanted.iter().map(|name| (*name).to_owned()).collect(),
+            format: Format::Native,
+            header_prefix: "X-Tieline".into(),
+            max_attempts: MAX_ATTEMPTS,
+            inboxes: None,
+            secret: keyring.seal(secret.as_bytes(), SECRET_CONTEXT, [3; 12]).expect("seals"),
+            secret_prefix: "whsec_".into(),
+        };
+        let ctx = self.ctx();
+        match self.db.write(move |tx| webhooks::create(tx, &ctx, &cmd)).await {
+            Ok(endpoint) => {
+                self.endpoints.push(endpoint.id);
+                self.misbehave(endpoint.id);
+            }
+            // Or made without our learning of it: then it is nobody's to check.
+            Err(error) => assert!(error.kind == Kind::Unavailable, "{error:?}"),
+        }
+    }
+
+    fn misbehave(&mut self, endpoint: EndpointId) {
+        use Behaviour::*;
+        let until = self.clock.now() + self.rng.between(SECOND, 400 * SECOND);
+        let behaviours = [
+            Healthy,
+            Healthy,
+            Healthy,
+            Refusing,
+            Flapping,
+            Hanging,
+            RetryAfter,
+            Trickling,
+            LosingAnswers,
+            DownUntil(until),
+            Choosy,
+            Choosy,
+            Gone,
+        ];
+        let behaviour = *self.rng.pick(&behaviours);
+        self.shared.network.lock().unwrap().behaviours.insert(endpoint, behaviour);
+    }
+
+    /// One thing that happens, and some of the work that follows from it.
+    pub async fn act(&mut self) {
+        match self.rng.below(100) {
+            0..30 => self.open_conversation().await,
+            30..62 => {
+                for _ in 0..*self.rng.pick(&[1, 1, 1, 1, 2, 2, 5, 70]) {
+                    self.append().await;
+                }
+            }
+            62..68 => {
+                let endpoint = *self.rng.pick(&self.endpoints);
+                self.misbehave(endpoint);
+            }
+            68..74 => self.crash().await,
+            74..80 => self.change_endpoint().await,
+            80..84 => self.ask_for().await,
+            84..86 if self.endpoints.len() < 6 => self.create_endpoint().await,
+            _ => {
+                let pause = *self.rng.pick(&[MS, 100 * MS, SECOND, 3 * SECOND, 11 * SECOND, 70 * SECOND]);
+                self.clock.advance_us(pause);
+            }
+        }
+        for _ in 0..self.rng.below(40) {
+            self.work().await;
+        }
+    }
+
+    async fn open_conversation(&mut self) {
+        self.references += 1;
+        let command = StartOutbound {
+            ctx: self.ctx(),
+            once: None,
+            external_reference: Some(format!("order-{}", self.references)),
+            contact: Customer::Found(Upsert {
+                email: Some(format!("person{}@example.com", self.rng.below(5))),
+                ..Upsert::default()
+            }),
+            subject: None,
+            channel: Channel::Email,
+            message: None,
+            tags: Vec::new(),
+            custom_fields: serde_json::Map::new(),
+            metadata: "{}".into(),
+        };
+        match self.db.submit::<StartOutboundVerb>(command).await {
+            Ok(Reply::Done(started)) => {
+                self.acknowledged.insert((started.conversation.id, 1));
+                self.conversations.push(started.conversation);
+            }
+            Ok(_) => panic!("a new reference is no repeat"),
+            Err(error) => assert!(error.kind == Kind::Unavailable, "{error:?}"),
+        }
+    }
+
+    async fn append(&mut self) {
+        if self.conversations.is_empty() {
+            return;
+        }
+        let newest = self.conversations.len().min(4);
+        let at = self.conversations.len() - 1 - self.rng.below(newest);
+        let conversation = self.conversations[at].clone();
+        let (ctx, id) = (self.ctx(), conversation.id);
+        let written: Result<i64> = self
+            .db
+            .write(move |tx| {
+                let last: i64 =
+                    tx.opt(sql::LAST, &params![ctx.tenant.0, conversation.id.0], |row| row.get(0))?.unwrap_or_default();
+                let event = Event::ConversationUpdated { conversation: &conversation, changes: &[] };
+                events::emit(tx, &ctx, &event, Some(last + 1))?;
+                Ok(last + 1)
+            })
+            .await;
+        if let Ok(sequence) = written {
+            self.acknowledged.insert((id, sequence));
+        }
+    }
+
+    /// A process dies: at once, wherever it is.
+    async fn crash(&mut self) {
+        if !self.nodes.is_empty() {
+            let at = self.rng.below(self.nodes.len());
+            self.nodes.remove(at);
+        }
+        if self.nodes.is_empty() && self.rng.chance(50) {
+            // The whole server: its file is opened again.
+            let db = self.db.clone();
+            db.close();
+            self.db = open(&self.folder, &self.clock, &self.faults, self.rng.any());
+            while self.db.write(deliveries::clear_leases).await.is_err() {}
+            self.give_birth();
+        } else if self.rng.chance(50) {
+            self.give_birth();
+        } else {
+            self.reborn_at = Some(self.clock.now() + self.rng.between(0, 12 * SECOND));
+        }
+    }
+
+    async fn change_endpoint(&mut self) {
+        let endpoint = *self.rng.pick(&self.endpoints);
+        let ctx = self.ctx();
+        let what = self.rng.below(10);
+        if what < 8 {
+            self.interrupted.insert(endpoint);
+        }
+        if what == 0 {
+            self.deleted.insert(endpoint);
+        }
+        self.taken_back.insert(endpoint, self.clock.now());
+        let sealed = Keyring::from_bytes([7; 32])
+            .seal(sign::generate_secret([what as u8; 32]).as_bytes(), SECRET_CONTEXT, [4; 12])
+            .expect("seals");
+        let done: Result<()> = self
+            .db
+            .write(move |tx| match what {
+                0 => webhooks::delete(tx, &ctx, endpoint),
+                1..=7 => {
+                    let cmd = UpdateEndpoint { is_active: Some(what > 3), ..UpdateEndpoint::default() };
+                    webhooks::update(tx, &ctx, endpoint, &cmd).map(drop)
+                }
+                _ => {
+                    let (secret, secret_prefix) = (sealed.clone(), "whsec_".into());
+                    let cmd = RotateSecret { id: endpoint, secret, secret_prefix, overlap_us: 60 * SECOND };
+                    webhooks::rotate(tx, &ctx, &cmd).map(drop)
+                }
+            })
+            .await;
+        drop(done); // refused or not: either may have happened
+    }
+
+    async fn ask_for(&mut self) {
+        let tenant = self.tenant;
+        let ended = self.db.read(move |read| {
+            let row = |row: &tieline_db::Row| Ok((row.get::<Uuid>(0)?, row.get::<Uuid>(1)?));
+            Ok::<_, Error>(read.all(sql::ENDED, &params![tenant.0], row)?)
+        });
+        let ended = ended.await.expect("reads");
+        if ended.is_empty() {
+            return;
+        }
+        let (endpoint, id) = *self.rng.pick(&ended);
+        let (endpoint, id) = (EndpointId::from_uuid(endpoint), DeliveryId::from_uuid(id));
+        self.asked_for.insert(id);
+        let ctx = self.ctx();
+        let asked = self.db.write(move |tx| deliveries::redeliver(tx, &ctx, endpoint, id)).await;
+        drop(asked); // refused, done, or done without our learning of it
+    }
+
+    /// One small step of somebody.
+    async fn work(&mut self) {
+        if self.reborn_at.is_some_and(|at| at <= self.clock.now()) {
+            self.reborn_at = None;
+            self.give_birth();
+        }
+        match self.rng.below(12) {
+            0 => self.clock.advance_us(self.rng.between(MS, 50 * MS)),
+            1 | 2 => self.end_posts().await,
+            what => {
+                if self.nodes.is_empty() {
+                    return;
+                }
+                let at = self.rng.below(self.nodes.len());
+                let node = &mut self.nodes[at];
+                match what {
+                    3 => drop(node.fan_out.step().await),
+                    4..=6 => drop(node.sender.step()),
+                    7..=9 => {
+                        let (waiting, _) = node.sender.at_hand();
+                        if waiting > 0 {
+                            node.sender.run_statement(self.rng.below(waiting)).await;
+                        }
+                    }
+                    _ => {
+                        let (_, ended) = node.sender.at_hand();
+                        if ended > 0 {
+                            node.sender.hand_in(self.rng.below(ended));
+                        }
+                    }
+                }
+                self.look().await;
+            }
+        }
+    }
+
+    /// Lets POSTs begin, and judges those that have.
+    async fn look(&mut self) {
+        for _ in 0..6 {
+            tokio::task::yield_now().await;
+        }
+        let fresh = std::mem::take(&mut self.shared.network.lock().unwrap().fresh);
+        for (node, endpoint, delivery) in fresh {
+            let mut hasher = DefaultHasher::new();
+            (self.digest, node, endpoint, delivery, self.clock.now()).hash(&mut hasher);
+            self.digest = hasher.finish();
+            // Whose endpoint was taken back learns of it with its next renewal, at the latest when its lease runs out.
+            let just = self.taken_back.get(&endpoint).is_some_and(|at| self.clock.now() <= at + deliveries::LEASE_US);
+            let row = self
+                .db
+                .read(move |read| {
+                    Ok::<_, Error>(read.opt(sql::STATE, &params![endpoint.0, delivery.0], |row| row.get::<String>(0))?)
+                })
+                .await
+                .expect("reads");
+            assert!(just || row.as_deref() == Some("pending"), "{delivery} of {endpoint} was posted, but is {row:?}");
+        }
+    }
+
+    async fn end_posts(&mut self) {
+        while let Some(posted) = self.shared.ended() {
+            if posted.accepts {
+                self.accepted(posted.endpoint, posted.delivery).await;
+            }
+            posted.answer();
+        }
+        self.look().await;
+    }
+
+    /// The receiver takes it: everything before it in its conversation has been taken, has ended, or was overtaken.
+    async fn accepted(&mut self, endpoint: EndpointId, delivery: DeliveryId) {
+        if !self.shared.network.lock().unwrap().accepted.insert(delivery) || self.asked_for.contains(&delivery) {
+            return;
+        }
+        let tenant = self.tenant;
+        let waiting: Vec<Uuid> = self
+            .db
+            .read(move |read| {
+                let place = read.opt(sql::PLACE, &params![endpoint.0, delivery.0], |row| {
+                    Ok((row.get::<Option<Uuid>>(0)?, row.get::<i64>(1)?, row.get::<bool>(2)?))
+                })?;
+                match place {
+                    Some((Some(conversation), position, false)) => {
+                        let params = params![tenant.0, endpoint.0, conversation, position];
+                        Ok::<_, Error>(read.all(sql::EARLIER, &params, |row| row.get(0))?)
+                    }
+                    _ => Ok(Vec::new()),
+                }
+            })
+            .await
+            .expect("reads");
+        let network = self.shared.network.lock().unwrap();
+        for earlier in waiting.into_iter().map(DeliveryId::from_uuid) {
+            assert!(network.accepted.contains(&earlier), "{delivery} was accepted before {earlier}");
+        }
+    }
+
+    /// No more faults and crashes: everything comes to its end.
+    pub async fn finish(&mut self) {
+        self.faults.set(0);
+        self.reborn_at = None;
+        if self.nodes.is_empty() || (self.two_nodes && self.nodes.len() < 2) {
+            self.give_birth();
+        }
+        for endpoint in self.endpoints.clone() {
+            use Behaviour::*;
+            let last = *self.rng.pick(&[Healthy, Healthy, Healthy, Refusing, Choosy, Flapping, Hanging, RetryAfter]);
+            self.shared.network.lock().unwrap().behaviours.insert(endpoint, last);
+        }
+        for _ in 0..20_000 {
+            let mut wake = i64::MAX;
+            for at in 0..self.nodes.len() {
+                let node = &mut self.nodes[at];
+                while node.fan_out.step().await.expect("no faults") {}
+                loop {
+                    wake = wake.min(node.sender.step());
+                    let (waiting, _) = node.sender.at_hand();
+                    if waiting > 0 {
+                        node.sender.run_statement(self.rng.below(waiting)).await;
+                    }
+                    let (waiting, ended) = node.sender.at_hand();
+                    if ended > 0 && (waiting == 0 || self.rng.chance(60)) {
+                        node.sender.hand_in(self.rng.below(ended));
+                    } else if waiting == 0 {
+                        break;
+                    }
+                }
+            }
+            self.end_posts().await;
+            let now = self.clock.now();
+            let next = self.shared.next_end();
+            if next.is_none() && self.pending().await == 0 {
+                // Switching an endpoint off is an event, too.
+                if !self.nodes[0].fan_out.step().await.expect("no faults") {
+                    return;
+                }
+                continue;
+            }
+            // To the next thing that happens, or later: sometimes nobody looks for long.
+            let pause = match self.rng.below(100) {
+                0..3 => 8 * SECOND,
+                3..60 => 3 * SECOND,
+                _ => (wake - now).clamp(MS, SECOND),
+            };
+            self.clock.advance_us(next.map_or(pause, |next| (next - now).clamp(0, pause)));
+        }
+        let stuck: Vec<String> =
+            self.db.read(|read| Ok::<_, Error>(read.all(sql::STUCK, &[], |row| row.get(0))?)).await.expect("reads");
+        panic!("these deliveries never end: {stuck:#?}");
+    }
+
+    async fn pending(&self) -> i64 {
+        let count = self.db.read(|read| {
+            let pending: i64 = read.opt(sql::COUNT_PENDING, &[], |row| row.get(0))?.unwrap_or_default();
+            let asked: i64 = read.opt(sql::COUNT_ASKED, &[], |row| row.get(0))?.unwrap_or_default();
+            Ok::<_, Error>(pending + asked)
+        });
+        count.await.expect("reads")
+    }
+
+    /// What must hold in the end.
+    pub async fn check(&mut self) {
+        let tenant = self.tenant;
+        let (log, rows) = self
+            .db
+            .read(move |read| {
+                let log = read.all(sql::EVENTS, &params![tenant.0], |row| {
+                    let conversation = row.get::<Option<Uuid>>(2)?.map(ConversationId::from_uuid);
+                    Ok((row.get::<i64>(0)?, EventId::from_uuid(row.get(1)?), conversation, row.get::<Option<i64>>(3)?))
+                })?;
+                let rows = read.all(sql::ALL, &params![tenant.0], |row| {
+                    Ok(Row {
+                        endpoint: EndpointId::from_uuid(row.get(0)?),
+                        id: DeliveryId::from_uuid(row.get(1)?),
+                        event: EventId::from_uuid(row.get(2)?),
+                        conversation: row.get::<Option<Uuid>>(3)?.map(ConversationId::from_uuid),
+                        sequence: row.get(4)?,
+                        status: row.get(5)?,
+                        attempts: row.get(6)?,
+                        body: row.get(7)?,
+                    })
+                })?;
+                Ok::<_, Error>((log, rows))
+            })
+            .await
+            .expect("reads");
+
+        let written: HashSet<_> = log.iter().filter_map(|(_, _, id, sequence)| Some(((*id)?, (*sequence)?))).collect();
+        for acknowledged in &self.acknowledged {
+            assert!(written.contains(acknowledged), "{acknowledged:?} was acknowledged and is not there");
+        }
+
+        let mut given: HashMap<EndpointId, HashSet<EventId>> = HashMap::new();
+        let mut previous: HashMap<(EndpointId, ConversationId), i64> = HashMap::new();
+        let accepted = self.shared.network.lock().unwrap().accepted.clone();
+        for row in &rows {
+            assert!(given.entry(row.endpoint).or_default().insert(row.event), "{} has two deliveries", row.event);
+            let ended = ["succeeded", "failed", "cancelled"].contains(&row.status.as_str());
+            assert!(ended || self.deleted.contains(&row.endpoint), "{} is {}", row.id, row.status);
+            if row.status == "succeeded" {
+                assert!(accepted.contains(&row.id), "{} was accepted by nobody", row.id);
+            }
+            if row.status == "cancelled" {
+                // By hand, after a 410, or after too many failures: the last two switch it off themselves.
+                assert!(row.attempts <= MAX_ATTEMPTS);
+            }
+            if !self.asked_for.contains(&row.id) {
+                assert!(row.attempts <= MAX_ATTEMPTS, "{}: {} attempts", row.id, row.attempts);
+                assert!(row.status != "failed" || row.attempts == MAX_ATTEMPTS, "{} gave up early", row.id);
+            }
+            let body: serde_json::Value = serde_json::from_str(&row.body).expect("JSON");
+            let said = body["previousSequence"].as_i64();
+            if let (Some(conversation), Some(sequence)) = (row.conversation, row.sequence) {
+                let before = previous.insert((row.endpoint, conversation), sequence);
+                assert_eq!(said, before, "a false gap, or a hidden one, before {}", row.body);
+                assert!(before < Some(sequence), "the log is in order");
+            }
+        }
+        // An endpoint that was never switched off got every event that happened since it was made.
+        for endpoint in self.endpoints.clone() {
+            let found = self.db.read(move |read| webhooks::for_sending(read, endpoint)).await.expect("reads");
+            let Some(found) = found.filter(|found| found.is_active && !self.interrupted.contains(&found.id)) else {
+                continue;
+            };
+            let given = given.remove(&endpoint).unwrap_or_default();
+            let all = found.events == ["*"];
+            for (position, event, conversation, sequence) in &log {
+                let updated = conversation.is_some() && sequence.is_some_and(|sequence| sequence > 1);
+                let wanted = *position > found.active_after && (all || updated);
+                let what = format!("event {event} at {position} ({conversation:?} {sequence:?}) for {endpoint}");
+                assert_eq!(given.contains(event), wanted, "{what}, on since {}", found.active_after);
+            }
+        }
+    }
+}
+
+struct Row {
+    endpoint: EndpointId,
+    id: DeliveryId,
+    event: EventId,
+    conversation: Option<ConversationId>,
+    sequence: Option<i64>,
+    status: String,
+    attempts: i64,
+    body: String,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.nodes.clear();
+        self.db.close();
+    }
+}

@@ -1,0 +1,340 @@
+//! Work of the operator: done by the running server, if there is one, else on the opened database.
+//!
+//! A server holds its data folder. A command then writes one line of JSON to the server's socket and reads one line back,
+//! so that there is one writer and what is made works on the next request. The socket is the user's alone, and the server
+//! asks the kernel who is on the other side.
+
+use crate::cli;
+use crate::config::Settings;
+use crate::{folder, server};
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::future::Future;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tieline_api::Hub;
+use tieline_api::setup;
+use tieline_core::keys::scopes::Scopes;
+use tieline_core::keys::token::{self, Mode, Prefix};
+use tieline_core::keys::{self, CreateKey};
+use tieline_core::tenants::{self, CreateTenant, Plan, Tenant, UpdateTenant};
+use tieline_core::users::{self, Role};
+use tieline_core::{Error, installation};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, watch};
+
+/// Longest line either way, bytes.
+const LINE_LIMIT: u64 = 64 * 1024;
+/// Time for one command over the socket.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Commands at the same time.
+const COMMANDS: usize = 8;
+/// How long a command waits for a server that starts or ends, or for another command.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks while it waits.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What an operator may ask for.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Request {
+    /// Make a tenant.
+    CreateTenant(TenantFields),
+    /// Change a tenant.
+    UpdateTenant(TenantFields),
+    /// Make a key.
+    CreateKey { tenant: String, name: String, scopes: String, mode: String, prefix: String },
+    /// Make a user.
+    CreateUser { tenant: String, email: String, name: String, role: String, password: Option<String> },
+    /// Stop or restart the sending of webhooks.
+    PauseSending { paused: bool },
+}
+
+/// What is given of a tenant.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct TenantFields {
+    slug: String,
+    name: Option<String>,
+    max_webhooks: Option<i64>,
+    has_webhooks: Option<bool>,
+    has_api: Option<bool>,
+    rate_per_minute: Option<i64>,
+    /// 0 is unlimited.
+    monthly_quota: Option<i64>,
+}
+
+impl From<cli::TenantArgs> for TenantFields {
+    fn from(args: cli::TenantArgs) -> TenantFields {
+        TenantFields {
+            slug: args.slug,
+            name: args.name,
+            max_webhooks: args.max_webhooks,
+            has_webhooks: args.no_webhooks.map(|no| !no),
+            has_api: args.no_api.map(|no| !no),
+            rate_per_minute: args.rate_limit,
+            monthly_quota: args.monthly_quota,
+        }
+    }
+}
+
+impl TenantFields {
+    /// The tenant of the demo: nobody who tries things out shall meet a limit.
+    pub fn demo() -> TenantFields {
+        TenantFields {
+            slug: "demo".into(),
+            name: Some("Demo".into()),
+            max_webhooks: None,
+            has_webhooks: None,
+            has_api: None,
+            rate_per_minute: Some(100_000),
+            monthly_quota: None,
+        }
+    }
+
+    fn plan(&self, now: Plan) -> Plan {
+        Plan {
+            name: now.name,
+            has_api: self.has_api.unwrap_or(now.has_api),
+            has_webhooks: self.has_webhooks.unwrap_or(now.has_webhooks),
+            max_webhooks: self.max_webhooks.unwrap_or(now.max_webhooks),
+            rate_per_minute: self.rate_per_minute.unwrap_or(now.rate_per_minute),
+            monthly_quota: self.monthly_quota.map_or(now.monthly_quota, |quota| (quota != 0).then_some(quota)),
+        }
+    }
+}
+
+fn tenant_view(tenant: &Tenant) -> Value {
+    let plan = &tenant.plan;
+    json!({
+        "id": tenant.id.to_string(),
+        "accountId": tenant.id.0,
+        "slug": tenant.slug,
+        "name": tenant.name,
+        "plan": {
+            "name": plan.name,
+            "hasApi": plan.has_api,
+            "hasWebhooks": plan.has_webhooks,
+            "maxWebhooks": plan.max_webhooks,
+            "requestsPerMinute": plan.rate_per_minute,
+            "monthlyQuota": plan.monthly_quota,
+        },
+    })
+}
+
+/// Where requests are carried out.
+#[derive(Clone)]
+pub struct Desk {
+    /// The database and the keys to secrets.
+    pub hub: Hub,
+    /// Tells the sender of a running server.
+    pub pause: Option<watch::Sender<bool>>,
+}
+
+impl Desk {
+    /// Carries out one request. The answer is what `--json` prints.
+    pub async fn run(&self, request: Request) -> Result<Value, Error> {
+        let db = &self.hub.db;
+        match request {
+            Request::CreateTenant(fields) => {
+                let name = fields.name.clone().unwrap_or_else(|| fields.slug.clone());
+                let cmd = CreateTenant { slug: fields.slug.clone(), name, plan: fields.plan(Plan::default()) };
+                Ok(tenant_view(&db.write(move |tx| tenants::create(tx, &cmd)).await?))
+            }
+            Request::UpdateTenant(fields) => {
+                let changed = db.write(move |tx| {
+                    let now = tenants::by_slug(tx, &fields.slug, Mode::Live)?;
+                    let cmd = UpdateTenant { name: fields.name.clone(), plan: Some(fields.plan(now.plan)) };
+                    tenants::update(tx, &fields.slug, &cmd)
+                });
+                Ok(tenant_view(&changed.await?))
+            }
+            Request::CreateKey { tenant, name, scopes, mode, prefix } => {
+                let mode = Mode::from_text(&mode).ok_or_else(|| unknown("/mode"))?;
+                let prefix = Prefix::from_text(&prefix).ok_or_else(|| unknown("/prefix"))?;
+                let names = scopes.split(',').map(str::trim).filter(|name| !name.is_empty());
+                let scopes = Scopes::parse(names, "/scopes")?;
+                if !(1..=100).contains(&name.trim().chars().count()) {
+                    return Err(Error::field("/name", "invalid_value", "A name has 1 to 100 characters."));
+                }
+                let text = token::mint(prefix, mode, self.hub.random()?);
+                let cmd = CreateKey {
+                    name: name.trim().to_owned(),
+                    description: None,
+                    digest: text.digest(),
+                    prefix: text.display_prefix().to_owned(),
+                    scopes,
+                    expires_at: None,
+                };
+                let made: Result<_, Error> = db
+                    .write(move |tx| {
+                        let tenant = tenants::by_slug(tx, &tenant, mode)?;
+                        keys::create(tx, tenant.id, &cmd)
+                    })
+                    .await;
+                let key = made?;
+                let scopes: Vec<&str> = key.scopes.granted().map(|scope| scope.name()).collect();
+                Ok(json!({
+                    "id": key.id.to_string(),
+                    "key": text.expose(),
+                    "prefix": key.prefix,
+                    "scopes": scopes,
+                    "mode": mode.as_str(),
+                }))
+            }
+            Request::CreateUser { tenant, email, name, role, password } => {
+                let role = Role::from_text(&role).ok_or_else(|| unknown("/role"))?;
+                let (cmd, access_token) = setup::prepare(&self.hub, &email, &name, role, password).await?;
+                let made: Result<_, Error> = db
+                    .write(move |tx| {
+                        let tenant = tenants::by_slug(tx, &tenant, Mode::Live)?;
+                        Ok((tenant.id.0, users::create(tx, tenant.id, &cmd)?))
+                    })
+                    .await;
+                let (account_id, user) = made?;
+                Ok(json!({
+                    "id": user.id.to_string(),
+                    "email": user.email,
+                    "accessToken": access_token,
+                    "accountId": account_id,
+                }))
+            }
+            Request::PauseSending { paused } => {
+                db.write(move |tx| installation::pause_sending(tx, paused)).await?;
+                if let Some(pause) = &self.pause {
+                    pause.send_replace(paused);
+                }
+                Ok(json!({ "sendingPaused": paused }))
+            }
+        }
+    }
+}
+
+fn unknown(pointer: &'static str) -> Error {
+    Error::field(pointer, "invalid_value", format!("{} is not known.", &pointer[1..]))
+}
+
+/// One line of an error, with every wrong field.
+pub fn line(error: &Error) -> String {
+    let fields: Vec<&str> = error.fields.iter().map(|field| field.message.as_str()).collect();
+    match (&fields[..], &error.source) {
+        ([], Some(source)) => format!("{} ({source})", error.detail),
+        ([], None) => error.detail.to_string(),
+        (fields, _) => fields.join(" "),
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Ok(Value),
+    Error(String),
+}
+
+/// Answers commands on a socket that only this user can reach, until `stop`; the file goes with it.
+pub fn serve(
+    desk: Desk,
+    path: &Path,
+    mut stop: watch::Receiver<bool>,
+) -> anyhow::Result<impl Future<Output = ()> + Send + use<>> {
+    let path = path.to_owned();
+    let _ = std::fs::remove_file(&path); // of a server that was killed: we hold the lock
+    let bound = UnixListener::bind(&path).and_then(|listener| {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        Ok((listener, std::fs::metadata(&path)?.uid()))
+    });
+    let (listener, owner) = bound.with_context(|| format!("cannot make the socket {}", path.display()))?;
+    let slots = Arc::new(Semaphore::new(COMMANDS));
+    Ok(async move {
+        loop {
+            let Ok(slot) = slots.clone().acquire_owned().await else { break };
+            let stream = tokio::select! {
+                () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        tracing::warn!("cannot accept a command: {error}");
+                        tokio::time::sleep(LOOK).await;
+                        continue;
+                    }
+                },
+            };
+            let desk = desk.clone();
+            tokio::spawn(async move {
+                let _ = tokio::time::timeout(TIMEOUT, answer(&desk, stream, owner)).await;
+                drop(slot);
+            });
+        }
+        let _ = std::fs::remove_file(&path);
+    })
+}
+
+async fn answer(desk: &Desk, stream: UnixStream, owner: u32) -> anyhow::Result<()> {
+    let peer = stream.peer_cred()?.uid();
+    let (reader, mut writer) = stream.into_split();
+    let answer = if peer == owner {
+        let mut line = String::new();
+        BufReader::new(reader.take(LINE_LIMIT)).read_line(&mut line).await?;
+        match serde_json::from_str::<Request>(&line) {
+            Ok(request) => match desk.run(request).await {
+                Ok(value) => Answer::Ok(value),
+                Err(error) => Answer::Error(self::line(&error)),
+            },
+            Err(_) => Answer::Error("the server is of another version: use its own program".into()),
+        }
+    } else {
+        Answer::Error(format!("run this as the user of the server (number {owner})"))
+    };
+    let mut text = serde_json::to_vec(&answer)?;
+    text.push(b'\n');
+    writer.write_all(&text).await?;
+    Ok(writer.shutdown().await?)
+}
+
+/// Does the operator's work, wherever the database is.
+///
+/// Errors: one line.
+pub async fn perform(settings: &Settings, request: Request) -> anyhow::Result<Value> {
+    let since = Instant::now();
+    loop {
+        let holder = match folder::lock(&settings.data_dir)? {
+            Ok(_lock) => {
+                let hub = server::open(settings).await?;
+                let done = Desk { hub: hub.clone(), pause: None }.run(request).await;
+                let db = hub.db.clone();
+                tokio::task::spawn_blocking(move || db.close()).await?;
+                return done.map_err(|error| anyhow::anyhow!(line(&error)));
+            }
+            Err(holder) => holder,
+        };
+        if let Ok(stream) = UnixStream::connect(folder::socket(&settings.data_dir)).await {
+            let asked = tokio::time::timeout(TIMEOUT, ask(stream, &request)).await;
+            return asked.context("the server did not answer in time")?;
+        }
+        if since.elapsed() > PATIENCE {
+            bail!(
+                "the data folder {} is in use by process {holder}, which takes no commands",
+                settings.data_dir.display()
+            );
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn ask(mut stream: UnixStream, request: &Request) -> anyhow::Result<Value> {
+    let mut text = serde_json::to_vec(request)?;
+    text.push(b'\n');
+    if text.len() as u64 > LINE_LIMIT {
+        bail!("what was given is too long");
+    }
+    stream.write_all(&text).await?;
+    let mut line = String::new();
+    BufReader::new(stream.take(LINE_LIMIT)).read_line(&mut line).await?;
+    match serde_json::from_str(&line).context("the server broke off; its log says why")? {
+        Answer::Ok(value) => Ok(value),
+        Answer::Error(line) => bail!(line),
+    }
+}

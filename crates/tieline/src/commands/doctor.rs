@@ -1,0 +1,166 @@
+//! `tieline doctor`: what is right, what is not, and what to do about it.
+
+use super::print;
+use crate::config::Settings;
+use crate::{folder, secret_key};
+use anyhow::bail;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tieline_core::MIGRATIONS;
+use tieline_db::census::{census, problems};
+
+/// Free space below which the next busy day may fill the disk, bytes.
+const LOW_SPACE: u64 = 1024 * 1024 * 1024;
+/// A clock before this is wrong: this program did not exist. Seconds since 1970.
+const NOT_BEFORE: u64 = 1_767_225_600;
+
+enum Finding {
+    Ok(String),
+    Warn(String),
+    Fail(String),
+}
+use Finding::{Fail, Ok as Fine, Warn};
+
+/// Prints one line per check.
+///
+/// Errors: when any of them failed.
+pub async fn run(settings: &Settings) -> anyhow::Result<()> {
+    let held = settings.data_dir.exists() && matches!(folder::lock(&settings.data_dir), Ok(Err(_)));
+    let findings = [
+        ("settings", warnings(settings)),
+        ("folder", data_folder(settings, held)),
+        ("disk", disk(&settings.data_dir)),
+        ("database", database(settings)),
+        ("key", key(settings)),
+        ("clock", clock()),
+        ("port", port(settings, held).await),
+        ("webhooks", webhooks(settings)),
+    ];
+    let (mut report, mut failed) = (String::new(), 0);
+    for (check, finding) in findings {
+        let (word, text) = match finding {
+            Fine(text) => ("ok", text),
+            Warn(text) => ("warn", text),
+            Fail(text) => ("fail", text),
+        };
+        failed += usize::from(word == "fail");
+        report += &format!("{word:<6}{check:<10}{text}\n");
+    }
+    print(&report)?;
+    if failed > 0 {
+        bail!("{failed} of the checks failed");
+    }
+    Ok(())
+}
+
+fn warnings(settings: &Settings) -> Finding {
+    match &settings.warnings[..] {
+        [] => Fine("all known; `tieline config` prints them".into()),
+        warnings => Warn(warnings.join("; ")),
+    }
+}
+
+fn data_folder(settings: &Settings, held: bool) -> Finding {
+    let dir = settings.data_dir.display();
+    let Ok(about) = std::fs::metadata(&settings.data_dir) else {
+        return Warn(format!("{dir} does not exist yet; the first start makes it"));
+    };
+    if let Err(error) = tempfile::Builder::new().prefix(".tieline-doctor-").tempfile_in(&settings.data_dir) {
+        return Fail(format!("{dir} cannot be written ({error}): make it writable for this user"));
+    }
+    let mode = about.permissions().mode() & 0o777;
+    if mode & 0o007 != 0 {
+        return Warn(format!("{dir} is open to every user of this machine: chmod 750 {dir}"));
+    }
+    Fine(format!("{dir} can be written{}", if held { "; a server runs on it" } else { "" }))
+}
+
+/// Asked of `df`, which knows every file system; the standard library does not.
+fn disk(dir: &Path) -> Finding {
+    let place = dir.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
+    let output = std::process::Command::new("df").arg("-Pk").arg(place).output().ok();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let free = text.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
+    match free.map(|kib| kib * 1024) {
+        None => Warn("free space is not known: `df` did not say".into()),
+        Some(free) if free < LOW_SPACE => Warn(format!("{} MiB free: make room before writes fail", free >> 20)),
+        Some(free) => Fine(format!("{} GiB free", free >> 30)),
+    }
+}
+
+fn database(settings: &Settings) -> Finding {
+    let path = settings.database.display();
+    if !settings.database.exists() {
+        return Warn(format!("{path} does not exist yet; the first start makes it"));
+    }
+    let known = MIGRATIONS.last().map_or(0, |step| step.version);
+    match (problems(&settings.database), census(&settings.database)) {
+        (Err(error), _) | (_, Err(error)) => Fail(format!("{path} cannot be read: {error}")),
+        (Ok(problems), _) if !problems.is_empty() => {
+            Fail(format!("{path} is damaged ({}): restore a backup", problems[0]))
+        }
+        (_, Ok(found)) if found.schema_version > known => Fail(format!(
+            "{path} has schema version {}, this program knows {known}: start the newer program",
+            found.schema_version
+        )),
+        (_, Ok(found)) if found.schema_version < known => {
+            Warn(format!("{path} has schema version {}; the next start brings it to {known}", found.schema_version))
+        }
+        (_, Ok(found)) => {
+            let rows: u64 = found.rows.values().sum();
+            Fine(format!("{path} is sound: schema version {known}, {rows} rows"))
+        }
+    }
+}
+
+fn key(settings: &Settings) -> Finding {
+    let path = secret_key::path(&settings.data_dir);
+    match secret_key::read(settings.secret_key.as_deref(), &settings.data_dir) {
+        Err(error) => Fail(format!("{error:#}")),
+        Ok(None) if settings.database.exists() => Fail(format!(
+            "{} is missing: put the key of this database there, or set TIELINE_SECRET_KEY",
+            path.display()
+        )),
+        Ok(None) => Warn("there is none yet; the first start makes it".into()),
+        Ok(Some(_)) if settings.secret_key.is_some() => Fine("TIELINE_SECRET_KEY is a key".into()),
+        Ok(Some(_)) => {
+            let mode = std::fs::metadata(&path).map_or(0, |about| about.permissions().mode() & 0o777);
+            match mode & 0o077 {
+                0 => Fine(format!("{} is a key; keep a copy elsewhere, backups leave it out", path.display())),
+                _ => Fail(format!("{0} can be read by others: chmod 600 {0}", path.display())),
+            }
+        }
+    }
+}
+
+fn clock() -> Finding {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) if since.as_secs() >= NOT_BEFORE => {
+            Fine("plausible; signatures hold while it is within 5 minutes of the receivers'".into())
+        }
+        _ => Fail("lies in the past: receivers refuse what is signed with it; set it, by NTP at best".into()),
+    }
+}
+
+async fn port(settings: &Settings, held: bool) -> Finding {
+    match tokio::net::TcpListener::bind(settings.listen).await {
+        Ok(_) => Fine(format!("{} is free", settings.listen)),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && held => {
+            Fine(format!("{} is in use, as a server runs on this folder", settings.listen))
+        }
+        Err(error) => Fail(format!("cannot listen on {} ({error}): set TIELINE_LISTEN", settings.listen)),
+    }
+}
+
+fn webhooks(settings: &Settings) -> Finding {
+    let open = settings.policy.check_addr([127, 0, 0, 1].into()).is_ok();
+    let clear = settings.policy.check_url("http://example.com/").is_ok();
+    match (open, clear) {
+        (false, false) => Fine("https to public addresses only, and to what TIELINE_WEBHOOK_ALLOW_HOSTS names".into()),
+        (true, _) => {
+            Warn("TIELINE_WEBHOOK_ALLOW_HOSTS lets tenants reach this machine itself: for development only".into())
+        }
+        (_, true) => Warn("TIELINE_WEBHOOK_ALLOW_HTTP lets replies travel unencrypted: for development only".into()),
+    }
+}

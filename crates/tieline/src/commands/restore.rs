@@ -1,0 +1,130 @@
+//! `tieline restore`: a backup into an empty data folder, checked while it is unpacked, with sending paused.
+
+use super::backup::{DATABASE, Entry, FORMAT, Hashing, MANIFEST, Manifest};
+use super::print;
+use crate::config::Settings;
+use crate::folder::{self, ATTACHMENTS};
+use anyhow::{Context, bail};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Component, Path};
+use tieline_core::{Error, MIGRATIONS, installation};
+use tieline_db::census::{census, problems};
+use tieline_db::{Config, Db};
+
+/// Largest manifest, bytes: room for half a million attachments.
+const MANIFEST_LIMIT: u64 = 64 * 1024 * 1024;
+
+/// Restores.
+///
+/// Errors: one line; nothing stays in the data folder then.
+pub async fn run(settings: &Settings, file: &Path) -> anyhow::Result<()> {
+    let dir = &settings.data_dir;
+    let _lock = folder::lock_or_refuse(dir)?;
+    for taken in [settings.database.clone(), dir.join(ATTACHMENTS)] {
+        if taken.exists() {
+            bail!("{} exists already: restore into an empty data folder (TIELINE_DATA_DIR)", taken.display());
+        }
+    }
+    let scratch = tempfile::Builder::new().prefix(".tieline-restore-").tempdir_in(dir)?;
+    let (from, to) = (file.to_owned(), scratch.path().to_owned());
+    let manifest = tokio::task::spawn_blocking(move || unpack(&from, &to)).await??;
+    pause(&scratch.path().join(DATABASE)).await?;
+    if let Some(folder) = settings.database.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let attachments = scratch.path().join(ATTACHMENTS);
+    if attachments.exists() {
+        std::fs::rename(attachments, dir.join(ATTACHMENTS))?;
+    }
+    // Last, so that a folder with a database is a whole one. The database may be on another disk.
+    let restored = scratch.path().join(DATABASE);
+    if std::fs::rename(&restored, &settings.database).is_err() {
+        let beside = settings.database.with_extension("restoring");
+        std::fs::copy(&restored, &beside)?;
+        File::open(&beside)?.sync_all()?;
+        std::fs::rename(&beside, &settings.database)?;
+    }
+    let rows: u64 = manifest.rows.values().sum();
+    let mut lines = format!(
+        "Restored {rows} rows and {} attachments into {}.\n\
+         Sending is paused: no webhook goes out until `tieline serve --resume-sending` or `tieline sending resume`.",
+        manifest.files.len() - 1,
+        dir.display()
+    );
+    if crate::secret_key::read(settings.secret_key.as_deref(), dir)?.is_none() {
+        let key = crate::secret_key::path(dir);
+        lines +=
+            &format!("\nPut the secret key into {}, or set TIELINE_SECRET_KEY: a backup leaves it out.", key.display());
+    }
+    print(&lines)
+}
+
+/// Marks a database that no server has open: what it would send was perhaps sent already by the original.
+async fn pause(database: &Path) -> anyhow::Result<()> {
+    let config = Config::sqlite(database, MIGRATIONS);
+    let db = tokio::task::spawn_blocking(move || Db::open(config)).await??;
+    db.write(|tx| installation::pause_sending(tx, true)).await.map_err(|error: Error| error)?;
+    // The last connection to close leaves one file.
+    Ok(tokio::task::spawn_blocking(move || db.close()).await?)
+}
+
+/// Unpacks a backup into an existing folder and compares every size, hash and count with its manifest.
+///
+/// Errors: one line that names the first difference.
+pub fn unpack(from: &Path, to: &Path) -> anyhow::Result<Manifest> {
+    let file = File::open(from).with_context(|| format!("cannot read {}", from.display()))?;
+    let broken = || format!("{} is no whole backup", from.display());
+    let mut archive = tar::Archive::new(file);
+    let mut found: BTreeMap<String, Entry> = BTreeMap::new();
+    let mut manifest = None;
+    for entry in archive.entries()? {
+        let entry = entry.with_context(broken)?;
+        let path = entry.path().with_context(broken)?.into_owned();
+        let name = path.to_str().with_context(broken)?.to_owned();
+        let inside = path.components().all(|part| matches!(part, Component::Normal(_)));
+        let ours = name == DATABASE || name == MANIFEST || name.starts_with(&format!("{ATTACHMENTS}/"));
+        if !inside || !ours || !entry.header().entry_type().is_file() || manifest.is_some() {
+            bail!("{} holds {name:?}, which no backup of ours does", from.display());
+        }
+        if name == MANIFEST {
+            let mut text = Vec::new();
+            entry.take(MANIFEST_LIMIT).read_to_end(&mut text).with_context(broken)?;
+            manifest = Some(serde_json::from_slice::<Manifest>(&text).with_context(broken)?);
+            continue;
+        }
+        let target = to.join(&path);
+        std::fs::create_dir_all(target.parent().unwrap_or(to))?;
+        let mut file = File::create_new(&target).with_context(|| format!("cannot write {}", target.display()))?;
+        let copied = Hashing::new(entry).copy(&mut file).with_context(broken)?;
+        file.sync_all()?;
+        found.insert(name, copied);
+    }
+    let Some(manifest) = manifest else { bail!("{} was cut off: it has no manifest", from.display()) };
+    if manifest.format != FORMAT {
+        bail!("{} was written by version {}, whose format this one does not read", from.display(), manifest.version);
+    }
+    for (name, entry) in &manifest.files {
+        match found.get(name) {
+            None => bail!("{} lacks {name}, which its manifest lists", from.display()),
+            Some(other) if other != entry => bail!("{name} in {} is damaged: its checksum differs", from.display()),
+            Some(_) => {}
+        }
+    }
+    if let Some(name) = found.keys().find(|name| !manifest.files.contains_key(*name)) {
+        bail!("{} holds {name}, which its manifest does not list", from.display());
+    }
+    let database = to.join(DATABASE);
+    if !database.exists() {
+        bail!("{} holds no database", from.display());
+    }
+    if let Some(problem) = problems(&database)?.into_iter().next() {
+        bail!("the database in {} is damaged: {problem}", from.display());
+    }
+    let counted = census(&database)?;
+    if (counted.schema_version, &counted.rows) != (manifest.schema_version, &manifest.rows) {
+        bail!("the database in {} does not hold what its manifest counts", from.display());
+    }
+    Ok(manifest)
+}

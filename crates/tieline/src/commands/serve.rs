@@ -1,0 +1,74 @@
+//! `tieline serve`.
+
+use crate::config::{Owner, Settings};
+use crate::server::{self, Running};
+use tieline_api::Hub;
+use tieline_core::Error;
+use tieline_core::installation::setup;
+use tieline_core::users::Role;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Status of a process that a second signal ended, as shells count.
+const CUT_SHORT: i32 = 130;
+
+/// Runs the server until a signal ends it.
+pub async fn run(settings: Settings, resume_sending: bool) -> anyhow::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let owner = settings.owner.clone();
+    let running = server::start(settings, resume_sending).await?;
+    let link = first_owner(&running, owner).await?;
+    tracing::info!(address = %running.addr, "listening on http://{}", running.addr);
+    if running.paused {
+        tracing::warn!(
+            "sending is paused: webhooks wait until `tieline sending resume`, or a start with --resume-sending"
+        );
+    }
+    if let Some(link) = link {
+        // Not through the log, which others may read: it is a credential.
+        eprintln!("\nNobody has set this up yet. Open this link within 24 hours; it works once:\n\n  {link}\n");
+    }
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping: open requests are answered first; a second signal stops at once");
+    tokio::select! {
+        ended = running.shut_down() => ended?,
+        _ = interrupt.recv() => std::process::exit(CUT_SHORT),
+        _ = terminate.recv() => std::process::exit(CUT_SHORT),
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// On an empty database: makes the owner of the settings, else answers with a link that makes one.
+async fn first_owner(running: &Running, owner: Option<Owner>) -> anyhow::Result<Option<String>> {
+    let hub = &running.hub;
+    if !hub.db.read(setup::is_needed).await.map_err(|error: Error| error)? {
+        return Ok(None);
+    }
+    if let Some(owner) = owner {
+        let tenant = owner.tenant.clone();
+        make_owner(hub, owner).await.map_err(|error| {
+            anyhow::anyhow!("cannot make the owner that TIELINE_OWNER_… describes: {}", crate::admin::line(&error))
+        })?;
+        tracing::info!(tenant, "made tenant {tenant} and its owner");
+        return Ok(None);
+    }
+    let token = setup_token(hub)?;
+    let link = format!("{}/setup/{token}", running.public_url);
+    let offered = hub.db.write(move |tx| setup::offer(tx, &token)).await.map_err(|error: Error| error)?;
+    Ok(offered.then_some(link))
+}
+
+fn setup_token(hub: &Hub) -> anyhow::Result<String> {
+    let random: [u8; 32] = hub.random()?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+async fn make_owner(hub: &Hub, owner: Owner) -> Result<(), Error> {
+    let (user, _) =
+        tieline_api::setup::prepare(hub, &owner.email, &owner.name, Role::Owner, Some(owner.password)).await?;
+    let tenant = setup::tenant(&owner.tenant, &owner.tenant);
+    hub.db.write(move |tx| setup::first_owner(tx, &tenant, &user)).await.map(drop)
+}

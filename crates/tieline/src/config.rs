@@ -1,0 +1,434 @@
+//! Settings: each is an environment variable and a key of one TOML file, nothing else.
+//!
+//! The environment wins over the file, the file over the default. A key of the file that is not known is refused, because
+//! somebody meant something by it; an unknown `TIELINE_…` variable is a warning, because it may be meant for another version.
+
+use anyhow::{Context, bail};
+use config::{FileFormat, Source};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tieline_delivery::egress::EgressPolicy;
+use tieline_delivery::queue::Rules;
+use tieline_delivery::schedule::{RetrySchedule, parse_duration};
+
+/// What environment variables of ours start with.
+const PREFIX: &str = "TIELINE_";
+/// Read where no other file is named and it is there.
+const DEFAULT_FILE: &str = "tieline.toml";
+/// Names the file; not a setting itself.
+pub const CONFIG_VARIABLE: &str = "TIELINE_CONFIG";
+/// Largest configuration file, bytes.
+const FILE_LIMIT: u64 = 256 * 1024;
+/// Variables of ours that are no settings of the program: of its tests, benches and builds.
+const NOT_SETTINGS: &[&str] = &["ROUNDS", "DASHBOARD_DIST", "BENCH", "KEY"];
+
+/// One setting.
+struct Setting {
+    /// Key of the file; the variable is `TIELINE_` and this in capitals.
+    key: &'static str,
+    default: &'static str,
+    secret: bool,
+    about: &'static str,
+}
+
+const fn setting(key: &'static str, default: &'static str, about: &'static str) -> Setting {
+    Setting { key, default, secret: false, about }
+}
+const fn secret(key: &'static str, about: &'static str) -> Setting {
+    Setting { key, default: "", secret: true, about }
+}
+
+const SETTINGS: &[Setting] = &[
+    setting("listen", "127.0.0.1:8080", "address and port to serve on; port 0 takes a free one"),
+    setting("data_dir", "./data", "folder of the database, the secret key and attachments"),
+    setting("database_url", "", "sqlite:<path>; by default tieline.db in the data folder"),
+    setting("public_url", "", "where clients reach this server; by default http:// and the listen address"),
+    setting("log", "info", "error, warn, info, debug or trace; also per module, such as info,tieline_delivery=debug"),
+    setting("log_format", "text", "text or json"),
+    secret("secret_key", "32 bytes in base64 or hexadecimal; by default secret.key in the data folder, made when new"),
+    setting("webhook_allow_hosts", "", "networks (CIDR) and names that webhooks may reach although they are private"),
+    setting("webhook_allow_http", "false", "let webhooks use http:// as well as https://"),
+    setting(
+        "webhook_retry_schedule",
+        "",
+        "waits after each failed attempt, such as 200ms,5s,5m; by default about 3 days",
+    ),
+    setting("webhook_disable_after", "20", "failed attempts in a row before an endpoint is switched off"),
+    setting("webhook_disable_window", "72h", "and how old the first of them must be"),
+    setting("owner_email", "", "makes the first tenant with this owner, on an empty database"),
+    secret("owner_password", "password of that owner"),
+    setting("owner_name", "", "name of that owner; by default the part of the address before the @"),
+    setting("owner_tenant", "main", "short name of the first tenant"),
+];
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody said otherwise.
+    Default,
+    /// The file.
+    File(PathBuf),
+    /// The environment variable.
+    Environment,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("default"),
+            Origin::File(path) => write!(f, "{}", path.display()),
+            Origin::Environment => f.write_str("environment"),
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line, for collectors.
+    Json,
+}
+
+/// Who owns the first tenant, where the environment says so.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Address to sign in with.
+    pub email: String,
+    /// Password in clear.
+    pub password: String,
+    /// Display name.
+    pub name: String,
+    /// Slug of the tenant.
+    pub tenant: String,
+}
+
+/// The settings, read and checked.
+pub struct Settings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Folder of everything that is not in the database.
+    pub data_dir: PathBuf,
+    /// The SQLite file.
+    pub database: PathBuf,
+    /// Where clients reach us.
+    pub public_url: Option<String>,
+    /// Filter of log lines.
+    pub log: String,
+    /// How they look.
+    pub log_format: LogFormat,
+    /// The key to secrets, where it is not in a file.
+    pub secret_key: Option<String>,
+    /// Where webhooks may go.
+    pub policy: EgressPolicy,
+    /// When to try again and when to give up.
+    pub rules: Rules,
+    /// The first owner.
+    pub owner: Option<Owner>,
+    values: BTreeMap<&'static str, (String, Origin)>,
+    /// One line each; not logged yet, because the settings say how.
+    pub warnings: Vec<String>,
+}
+
+/// Reads and checks the settings. `file` is the one named on the command line.
+///
+/// Errors: one line that names the setting and where it was given.
+pub fn load(file: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> anyhow::Result<Settings> {
+    let environment: BTreeMap<String, String> =
+        environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+    let named = file.map(Path::to_owned).or_else(|| environment.get(CONFIG_VARIABLE).map(PathBuf::from));
+    let file = named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()));
+    let mut values: BTreeMap<&'static str, (String, Origin)> =
+        SETTINGS.iter().map(|s| (s.key, (s.default.to_owned(), Origin::Default))).collect();
+    if let Some(path) = file {
+        for (key, value) in read_file(&path)? {
+            values.insert(key, (value, Origin::File(path.clone())));
+        }
+    }
+    let mut warnings = Vec::new();
+    for (name, value) in environment {
+        let key = name[PREFIX.len()..].to_lowercase();
+        match SETTINGS.iter().find(|setting| setting.key == key) {
+            Some(setting) => {
+                values.insert(setting.key, (value, Origin::Environment));
+            }
+            None if name == CONFIG_VARIABLE || NOT_SETTINGS.contains(&&name[PREFIX.len()..]) => {}
+            None => warnings.push(format!("{name} is no setting and is ignored{}", nearest(&key, variable))),
+        }
+    }
+    checked(values, warnings)
+}
+
+fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_uppercase())
+}
+
+/// ` (did you mean …?)`, or nothing when no known key is near.
+fn nearest(key: &str, shown: fn(&str) -> String) -> String {
+    let near = |setting: &&Setting| strsim::jaro_winkler(setting.key, key);
+    let mut all: Vec<&Setting> = SETTINGS.iter().filter(|setting| near(setting) > 0.8).collect();
+    all.sort_by(|a, b| near(b).total_cmp(&near(a)));
+    let names: Vec<String> = all.iter().take(2).map(|setting| shown(setting.key)).collect();
+    if names.is_empty() { String::new() } else { format!(" (did you mean {}?)", names.join(" or ")) }
+}
+
+fn read_file(path: &Path) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
+    if size > FILE_LIMIT {
+        bail!("{} is no configuration file: it has {size} bytes", path.display());
+    }
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let parsed = config::File::from_str(&text, FileFormat::Toml).collect().map_err(|error| {
+        let line = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        anyhow::anyhow!("{} is not valid TOML: {line}", path.display())
+    })?;
+    let mut found = Vec::new();
+    for (key, value) in parsed {
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) else {
+            let near = nearest(&key, str::to_owned);
+            bail!("{}: there is no setting {key:?}{near}; `tieline config` lists them", path.display());
+        };
+        let text = match value.clone().into_array() {
+            Ok(items) => {
+                items.into_iter().map(config::Value::into_string).collect::<Result<Vec<_>, _>>().map(|t| t.join(","))
+            }
+            Err(_) => value.into_string(),
+        };
+        let text =
+            text.map_err(|_| anyhow::anyhow!("{}: {key} is neither a text nor a list of texts", path.display()))?;
+        found.push((setting.key, text));
+    }
+    Ok(found)
+}
+
+fn checked(values: BTreeMap<&'static str, (String, Origin)>, warnings: Vec<String>) -> anyhow::Result<Settings> {
+    let text = |key: &str| values[key].0.trim();
+    let given = |key: &str| Some(text(key)).filter(|text| !text.is_empty()).map(str::to_owned);
+    // The line names the setting as the operator wrote it.
+    let wrong = |key: &str, why: String| match &values[key].1 {
+        Origin::File(path) => anyhow::anyhow!("{}: {key} {why}", path.display()),
+        _ => anyhow::anyhow!("{} {why}", variable(key)),
+    };
+    let duration = |key: &str| parse_duration(text(key)).map_err(|why| wrong(key, format!("is refused: {why}")));
+    let listen = text("listen").parse();
+    let listen = listen.map_err(|_| {
+        wrong("listen", format!("must be an address and a port, such as 127.0.0.1:8080, not {:?}", text("listen")))
+    })?;
+    let data_dir = PathBuf::from(given("data_dir").ok_or_else(|| wrong("data_dir", "is empty".into()))?);
+    let database = match given("database_url") {
+        None => data_dir.join("tieline.db"),
+        Some(url) => sqlite_path(&url).map_err(|why| wrong("database_url", why))?,
+    };
+    let public_url = given("public_url").map(|url| url.trim_end_matches('/').to_owned());
+    if let Some(url) = &public_url {
+        let parsed = url::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        parsed.ok_or_else(|| wrong("public_url", format!("must be an http or https address, not {url:?}")))?;
+    }
+    let allow_http = match text("webhook_allow_http") {
+        "true" => true,
+        "false" | "" => false,
+        other => return Err(wrong("webhook_allow_http", format!("must be true or false, not {other:?}"))),
+    };
+    let policy = EgressPolicy::parse(text("webhook_allow_hosts"), allow_http)
+        .map_err(|why| wrong("webhook_allow_hosts", format!("is refused: {why}")))?;
+    let mut rules = Rules::default();
+    if let Some(schedule) = given("webhook_retry_schedule") {
+        rules.schedule = RetrySchedule::parse(&schedule)
+            .map_err(|why| wrong("webhook_retry_schedule", format!("is refused: {why}")))?;
+    }
+    let after = text("webhook_disable_after").parse().ok().filter(|count| (1..=1_000_000).contains(count));
+    rules.health.disable_after =
+        after.ok_or_else(|| wrong("webhook_disable_after", "must be a number from 1 to 1000000".into()))?;
+    let window: Duration = duration("webhook_disable_window")?;
+    rules.health.disable_window = i64::try_from(window.as_micros())
+        .map_err(|_| wrong("webhook_disable_window", "is longer than time goes".into()))?;
+    let log_format = match text("log_format") {
+        "text" | "" => LogFormat::Text,
+        "json" => LogFormat::Json,
+        other => return Err(wrong("log_format", format!("must be text or json, not {other:?}"))),
+    };
+    tracing_subscriber::EnvFilter::try_new(text("log"))
+        .map_err(|_| wrong("log", format!("must be a level such as info, not {:?}", text("log"))))?;
+    let owner = match (given("owner_email"), given("owner_password")) {
+        (None, None) => None,
+        (Some(_), None) => return Err(wrong("owner_password", "is missing beside the owner's address".into())),
+        (None, Some(_)) => return Err(wrong("owner_email", "is missing beside the owner's password".into())),
+        (Some(email), Some(password)) => {
+            let name = given("owner_name").unwrap_or_else(|| email.split('@').next().unwrap_or_default().to_owned());
+            Some(Owner { email, password, name, tenant: text("owner_tenant").to_owned() })
+        }
+    };
+    Ok(Settings {
+        listen,
+        data_dir,
+        database,
+        public_url,
+        log: text("log").to_owned(),
+        log_format,
+        secret_key: given("secret_key"),
+        policy,
+        rules,
+        owner,
+        warnings,
+        values,
+    })
+}
+
+fn sqlite_path(url: &str) -> Result<PathBuf, String> {
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Err("names PostgreSQL, which comes with a later version: use sqlite:<path> for now".into());
+    }
+    match url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path)) {
+        Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
+        _ => Err("must be sqlite:<path>".into()), // what stands there may hold a password
+    }
+}
+
+impl fmt::Display for Settings {
+    /// As a configuration file, with the origin of each value; secrets are hidden, and what is unset is a comment.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Setting { key, secret, about, .. } in SETTINGS {
+            let (value, origin) = &self.values[key];
+            let (unset, value) = match value.trim() {
+                "" if *key == "database_url" => (false, format!("sqlite:{}", self.database.display())),
+                "" => (true, String::new()),
+                _ if *secret => (false, "(hidden)".to_owned()),
+                value => (false, value.to_owned()),
+            };
+            let off = if unset { "# " } else { "" };
+            writeln!(f, "# {about}\n# {} ({origin})\n{off}{key} = {value:?}\n", variable(key))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    fn refused(text: &str, pairs: &[(&str, &str)]) -> String {
+        let file = file(text);
+        let error = load(Some(file.path()), environment(pairs)).map(drop).expect_err("refused");
+        format!("{error:#}").replace(&file.path().display().to_string(), "FILE")
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
+        let file = file(
+            "listen = \"127.0.0.1:1\"\nlog = \"warn\"\nwebhook_allow_hosts = [\"10.0.0.0/8\", \"hooks.local\"]\nwebhook_disable_after = 7",
+        );
+        let settings =
+            load(Some(file.path()), environment(&[("TIELINE_LISTEN", "127.0.0.1:2"), ("HOME", "/")])).unwrap();
+        assert_eq!(settings.listen.port(), 2);
+        assert_eq!(settings.log, "warn");
+        assert_eq!(settings.rules.health.disable_after, 7);
+        assert!(settings.policy.check_addr("10.1.2.3".parse().unwrap()).is_ok());
+        assert_eq!(settings.log_format, LogFormat::Text);
+        assert_eq!(settings.database, PathBuf::from("./data/tieline.db"));
+        let origin = |key: &str| settings.values[key].1.clone();
+        assert_eq!(
+            (origin("listen"), origin("log"), origin("log_format")),
+            (Origin::Environment, Origin::File(file.path().into()), Origin::Default)
+        );
+        let from_variable = environment(&[(CONFIG_VARIABLE, file.path().to_str().unwrap())]);
+        assert_eq!(load(None, from_variable).unwrap().listen.port(), 1);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_where_it_was_written() {
+        for (text, pairs, line) in [
+            (
+                "listn = 1",
+                &[][..],
+                "FILE: there is no setting \"listn\" (did you mean listen?); `tieline config` lists them",
+            ),
+            ("x = 1", &[], "FILE: there is no setting \"x\"; `tieline config` lists them"),
+            (
+                "listen = \"here\"",
+                &[],
+                "FILE: listen must be an address and a port, such as 127.0.0.1:8080, not \"here\"",
+            ),
+            ("listen = {a = 1}", &[], "FILE: listen is neither a text nor a list of texts"),
+            (
+                "",
+                &[("TIELINE_LISTEN", "8080")],
+                "TIELINE_LISTEN must be an address and a port, such as 127.0.0.1:8080, not \"8080\"",
+            ),
+            (
+                "",
+                &[("TIELINE_DATABASE_URL", "postgres://u:secret@h/d")],
+                "TIELINE_DATABASE_URL names PostgreSQL, which comes with a later version: use sqlite:<path> for now",
+            ),
+            ("", &[("TIELINE_DATABASE_URL", "mysql://u:secret@h/d")], "TIELINE_DATABASE_URL must be sqlite:<path>"),
+            ("", &[("TIELINE_LOG_FORMAT", "xml")], "TIELINE_LOG_FORMAT must be text or json, not \"xml\""),
+            (
+                "",
+                &[("TIELINE_WEBHOOK_ALLOW_HTTP", "yes")],
+                "TIELINE_WEBHOOK_ALLOW_HTTP must be true or false, not \"yes\"",
+            ),
+            (
+                "",
+                &[("TIELINE_WEBHOOK_DISABLE_AFTER", "0")],
+                "TIELINE_WEBHOOK_DISABLE_AFTER must be a number from 1 to 1000000",
+            ),
+            (
+                "",
+                &[("TIELINE_PUBLIC_URL", "example.com")],
+                "TIELINE_PUBLIC_URL must be an http or https address, not \"example.com\"",
+            ),
+            (
+                "",
+                &[("TIELINE_OWNER_EMAIL", "ana@example.com")],
+                "TIELINE_OWNER_PASSWORD is missing beside the owner's address",
+            ),
+        ] {
+            assert_eq!(refused(text, pairs), line);
+        }
+        assert!(refused("listen = ", &[]).starts_with("FILE is not valid TOML: "));
+        let missing = load(Some(Path::new("/nowhere.toml")), environment(&[])).map(drop).unwrap_err();
+        assert!(format!("{missing:#}").starts_with("cannot read /nowhere.toml"), "{missing:#}");
+    }
+
+    #[test]
+    fn an_unknown_variable_is_a_warning_with_the_nearest_known_one() {
+        let settings =
+            load(None, environment(&[("TIELINE_LISTENS", "1"), ("TIELINE_QQ", "1"), ("TIELINE_ROUNDS", "3")])).unwrap();
+        assert_eq!(
+            settings.warnings,
+            [
+                "TIELINE_LISTENS is no setting and is ignored (did you mean TIELINE_LISTEN?)",
+                "TIELINE_QQ is no setting and is ignored"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_shown_hides_secrets_and_can_be_read_again() {
+        let pairs = [
+            ("TIELINE_SECRET_KEY", "hush"),
+            ("TIELINE_DATA_DIR", "/srv/t"),
+            ("TIELINE_PUBLIC_URL", "https://t.example/"),
+        ];
+        let shown = load(None, environment(&pairs)).unwrap().to_string();
+        assert!(!shown.contains("hush") && shown.contains("secret_key = \"(hidden)\""), "{shown}");
+        assert!(shown.contains("database_url = \"sqlite:/srv/t/tieline.db\""), "{shown}");
+        assert!(shown.contains("# TIELINE_DATA_DIR (environment)\ndata_dir = \"/srv/t\"\n"), "{shown}");
+        let again = load(Some(file(&shown).path()), environment(&[])).unwrap();
+        assert_eq!(again.data_dir, PathBuf::from("/srv/t"));
+        assert_eq!(SETTINGS.iter().filter(|s| shown.contains(&variable(s.key))).count(), SETTINGS.len());
+    }
+}

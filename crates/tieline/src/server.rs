@@ -1,0 +1,175 @@
+//! A running server: database, HTTP, fan-out, sender and the socket for commands wired together, and taken down in order.
+
+use crate::admin::{self, Desk};
+use crate::config::Settings;
+use crate::folder::{self, Lock};
+use crate::metrics::Metrics;
+use crate::secret_key;
+use anyhow::Context;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tieline_api::http::layers::Edge;
+use tieline_api::http::server::{self, Limits};
+use tieline_api::operations::{self, Operations};
+use tieline_api::v1::attachments::{UPLOAD_ROUTE, upload_body_limit};
+use tieline_api::{Hub, hub};
+use tieline_core::attachments::link::{DEFAULT_TTL_US, Links};
+use tieline_core::{Error, MIGRATIONS, installation};
+use tieline_db::{Config, Db};
+use tieline_delivery::attachments::FetchLoop;
+use tieline_delivery::client::Client;
+use tieline_delivery::egress::{Guard, Resolver};
+use tieline_delivery::fan_out::FanOutLoop;
+use tieline_delivery::files::Files;
+use tieline_delivery::housekeeping::{Housekeeping, Kept};
+use tieline_delivery::sender::{self, Sender};
+use tieline_delivery::timers::TimerLoop;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Time for open requests to be answered when the server stops.
+const HTTP_GRACE: Duration = Duration::from_secs(10);
+/// After that: time for attempts in flight to end and be recorded.
+const SENDER_GRACE: Duration = Duration::from_secs(12);
+
+/// A server that runs.
+pub struct Running {
+    /// The address it listens on.
+    pub addr: SocketAddr,
+    /// Where clients reach it.
+    pub public_url: String,
+    /// Its database, keys to secrets and the like.
+    pub hub: Hub,
+    /// Whether it sends no webhooks.
+    pub paused: bool,
+    stop: watch::Sender<bool>,
+    http: JoinHandle<server::Ended>,
+    /// By name, in the order in which they are waited for.
+    loops: Vec<(&'static str, JoinHandle<()>)>,
+    _lock: Lock,
+}
+
+impl Running {
+    /// Answers open requests, ends attempts in flight, records them, and closes the database; all within a bound.
+    pub async fn shut_down(self) -> anyhow::Result<()> {
+        let _ = self.stop.send(true);
+        self.hub.streams().end();
+        if let server::Ended::Cut(connections) = self.http.await.context("the HTTP server ended badly")? {
+            tracing::warn!(connections, "{connections} connections were still busy and were cut");
+        }
+        for (name, task) in self.loops {
+            task.await.with_context(|| format!("{name} ended badly"))?;
+        }
+        let db = self.hub.db.clone();
+        tokio::task::spawn_blocking(move || db.close()).await.context("the database ended badly")
+    }
+}
+
+/// Opens the database and what is needed to work on it; the folder's lock is held by the caller.
+///
+/// Errors: one line for a file that cannot be opened, a newer schema, a wrong key.
+pub async fn open(settings: &Settings) -> anyhow::Result<Hub> {
+    let path = settings.database.clone();
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    let config = Config::sqlite(&path, MIGRATIONS);
+    let db = tokio::task::spawn_blocking(move || Db::open(config))
+        .await?
+        .with_context(|| format!("cannot open the database {}", path.display()))?;
+    let keyring = secret_key::load(settings.secret_key.as_deref(), &settings.data_dir, &db).await?;
+    let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{}", settings.listen));
+    let attachments = settings.data_dir.join(folder::ATTACHMENTS);
+    let files = Files::local(&attachments, Links::new(&keyring, &public_url, DEFAULT_TTL_US))
+        .with_context(|| format!("cannot open the folder of attachments {}", attachments.display()))?;
+    Ok(Hub::new(hub::Parts {
+        db,
+        keyring: Arc::new(keyring),
+        files,
+        guard: Guard::new(settings.policy.clone(), Resolver::System),
+        public_url,
+        principals: Default::default(),
+        random: hub::os_random,
+    }))
+}
+
+/// Starts a server. Errors are one clear line: folder in use or read-only, port taken, newer schema, wrong key.
+pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Result<Running> {
+    let lock = folder::lock_or_refuse(&settings.data_dir)?;
+    let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "the port is taken, perhaps by another server; set TIELINE_LISTEN".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        anyhow::anyhow!("cannot listen on {}: {why}", settings.listen)
+    })?;
+    let addr = listener.local_addr()?;
+    settings.listen = addr; // port 0 is now a real one, also in links
+    let hub = open(&settings).await?;
+    let db = hub.db.clone();
+    let paused = db
+        .write(move |tx| {
+            tieline_core::deliveries::clear_leases(tx)?;
+            if resume_sending {
+                installation::pause_sending(tx, false)?;
+            }
+            installation::sending_paused(tx)
+        })
+        .await
+        .map_err(|error: Error| error)?;
+
+    let metrics = Arc::new(Metrics::new());
+    let http_metrics = metrics.http.clone();
+    let (scraped, scraped_db) = (metrics.clone(), db.clone());
+    let operations = Operations {
+        db: db.clone(),
+        metrics: Arc::new(move || {
+            let (metrics, db) = (scraped.clone(), scraped_db.clone());
+            Box::pin(async move { metrics.text(&db).await })
+        }),
+    };
+    let (router, _) = tieline_api::app(hub.clone());
+    let router = router.merge(operations::routes(operations)).merge(tieline_api::setup::routes(hub.clone()));
+    let public_url = hub.public_url.clone();
+    let router =
+        Edge::new(Some(&public_url), http_metrics).body_limit(UPLOAD_ROUTE, upload_body_limit(&hub)).around(router);
+
+    let (stop, stopped) = watch::channel(false);
+    let (due, due_receiver) = mpsc::unbounded_channel();
+    let (pause, pause_receiver) = watch::channel(paused);
+    let client = Client::new(hub.guard.clone(), &[]).context("cannot set up TLS")?;
+    let sender_settings = sender::Settings {
+        node: uuid::Uuid::now_v7().to_string(),
+        keyring: hub.keyring.clone(),
+        policy: Arc::new(settings.policy.clone()),
+        rules: Arc::new(settings.rules.clone()),
+        render: tieline_wire::native::event::data,
+        observe: Arc::new(move |attempt| metrics.attempt(attempt)),
+    };
+    let render = tieline_wire::native::event::data;
+    let fetcher = FetchLoop::new(db.clone(), client.clone(), hub.guard.clone(), hub.files.clone(), render);
+    let sender = Sender::new(db.clone(), client, sender_settings, due_receiver, pause_receiver);
+    let mut http_stop = stopped.clone();
+    let shutdown = async move {
+        let _ = http_stop.wait_for(|stop| *stop).await;
+    };
+    let desk = Desk { hub: hub.clone(), pause: Some(pause) };
+    let desk = admin::serve(desk, &folder::socket(&settings.data_dir), stopped.clone())?;
+    let limits = Limits { grace: HTTP_GRACE, ..Limits::default() };
+    let timers = TimerLoop::new(db.clone(), tieline_wire::native::event::data);
+    let loops = vec![
+        ("the socket for commands", tokio::spawn(desk)),
+        ("noting the use of keys", tokio::spawn(tieline_api::last_used::run(hub.clone(), stopped.clone()))),
+        ("timers", tokio::spawn(timers.run(stopped.clone()))),
+        ("housekeeping", tokio::spawn(Housekeeping::new(db.clone(), Kept::default()).run(stopped.clone()))),
+        ("fetching attachments", tokio::spawn(fetcher.run(stopped.clone()))),
+        ("fan-out", tokio::spawn(FanOutLoop::new(db.clone(), due).run(stopped.clone()))),
+        ("the sender", tokio::spawn(sender.run(stopped, SENDER_GRACE))),
+    ];
+    let http = tokio::spawn(server::serve(listener, router, limits, shutdown));
+    Ok(Running { addr, public_url, hub, paused, stop, http, loops, _lock: lock })
+}

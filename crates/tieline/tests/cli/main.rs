@@ -1,0 +1,12 @@
+//! The real binary, run as people and scripts run it.
+
+mod admin;
+mod backup;
+mod demo;
+mod document;
+mod listen;
+mod operations;
+mod settings;
+mod setup;
+mod start;
+mod support;

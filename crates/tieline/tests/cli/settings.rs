@@ -1,0 +1,99 @@
+//! Settings of the real binary: where they come from, and what it says about wrong ones.
+
+use crate::support::{Ended, Place};
+
+#[test]
+fn the_environment_wins_over_the_file_over_the_default() {
+    let place = Place::new();
+    std::fs::write(
+        place.path().join("tieline.toml"),
+        "listen = \"127.0.0.1:1\"\nlog = \"warn\"\nwebhook_disable_after = 7\n",
+    )
+    .unwrap();
+    std::fs::write(place.path().join("other.toml"), "log = \"debug\"\nsecret_key = \"hush\"\n").unwrap();
+    let shown = place.run(&["config"]).ok();
+    for line in [
+        "# TIELINE_LISTEN (environment)\nlisten = \"127.0.0.1:0\"",
+        "# TIELINE_LOG (tieline.toml)\nlog = \"warn\"",
+        "# TIELINE_WEBHOOK_DISABLE_WINDOW (default)\nwebhook_disable_window = \"72h\"",
+    ] {
+        assert!(shown.contains(line), "{line} is not in {shown}");
+    }
+    for args in [&["config", "--config", "other.toml"][..], &["--config", "other.toml", "config"]] {
+        let shown = place.run(args).ok();
+        assert!(shown.contains("# TIELINE_LOG (other.toml)\nlog = \"debug\""), "{shown}");
+        assert!(shown.contains("(hidden)") && !shown.contains("hush"), "{shown}");
+    }
+    let ended: Ended = place.command(&["config"]).env("TIELINE_CONFIG", "other.toml").output().unwrap().into();
+    assert!(ended.ok().contains("log = \"debug\""));
+}
+
+#[test]
+fn what_is_wrong_is_one_line() {
+    let place = Place::new();
+    std::fs::write(place.path().join("tieline.toml"), "lissten = \"127.0.0.1:1\"\n").unwrap();
+    assert_eq!(
+        place.run(&["serve"]).refusal(),
+        "tieline.toml: there is no setting \"lissten\" (did you mean listen?); `tieline config` lists them"
+    );
+    std::fs::remove_file(place.path().join("tieline.toml")).unwrap();
+    let with =
+        |name: &str, value: &str| Ended::from(place.command(&["serve"]).env(name, value).output().unwrap()).refusal();
+    assert_eq!(
+        with("TIELINE_DATABASE_URL", "postgres://u:hush@h/d"),
+        "TIELINE_DATABASE_URL names PostgreSQL, which comes with a later version: use sqlite:<path> for now"
+    );
+    assert_eq!(
+        with("TIELINE_SECRET_KEY", "hush"),
+        "TIELINE_SECRET_KEY: the secret key must be 32 bytes in base64, or 64 hexadecimal digits"
+    );
+    assert_eq!(
+        place.run(&["serve", "--config", "none.toml"]).refusal(),
+        "cannot read none.toml: No such file or directory (os error 2)"
+    );
+}
+
+#[test]
+fn an_unknown_variable_warns_and_leaves_the_answer_alone() {
+    let place = Place::new();
+    let ended: Ended = place
+        .command(&["tenant", "create", "--slug", "acme", "--json"])
+        .env("TIELINE_LISTENN", "x")
+        .output()
+        .unwrap()
+        .into();
+    assert_eq!(ended.stderr.lines().count(), 1);
+    assert!(
+        ended.stderr.contains("TIELINE_LISTENN is no setting and is ignored (did you mean TIELINE_LISTEN?)"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(ended.json()["slug"], "acme");
+}
+
+#[test]
+fn the_version_is_printed() {
+    assert_eq!(Place::new().run(&["--version"]).ok(), format!("tieline {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn wrong_arguments_are_one_line_and_help_is_help() {
+    let place = Place::new();
+    for (args, line) in [
+        (&["tenant", "create"][..], "the following required arguments were not provided: --slug <SLUG>; see --help"),
+        (&["juggle"], "unrecognized subcommand 'juggle'; see --help"),
+        (
+            &["key", "create", "--mode", "x"],
+            "invalid value 'x' for '--mode <MODE>' [possible values: live, test]; see --help",
+        ),
+    ] {
+        assert_eq!(place.run(args).refusal(), line);
+    }
+    let help = place.run(&["--help"]).ok();
+    for command in [
+        "serve", "demo", "tenant", "key", "user", "listen", "openapi", "doctor", "backup", "restore", "verify",
+        "migrate", "config",
+    ] {
+        assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command} is not in {help}");
+    }
+}

@@ -1,0 +1,163 @@
+//! Starting and stopping: one clear line for whatever keeps a server from starting, and an end within a bound.
+
+use crate::support::{Client, Ended, Place, Server, signal};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, Stdio};
+use tieline_db::{Config, Db, Migration};
+
+#[test]
+fn a_taken_port_is_one_line() {
+    let (place, taken) = (Place::new(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = taken.local_addr().unwrap().to_string();
+    let ended: Ended = place.command(&["serve"]).env("TIELINE_LISTEN", &address).output().unwrap().into();
+    let expected =
+        format!("cannot listen on {address}: the port is taken, perhaps by another server; set TIELINE_LISTEN");
+    assert_eq!(ended.refusal(), expected);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_one_line() {
+    let place = Place::new();
+    let data = place.data();
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o555)).unwrap();
+    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = place.command(&["serve"]);
+    if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
+        // Permissions do not hold root back: run it as nobody, from where nobody can reach it.
+        let program = place.path().join("tieline");
+        std::fs::copy(env!("CARGO_BIN_EXE_tieline"), &program).unwrap();
+        command = Command::new(program);
+        command.arg("serve").current_dir(place.path()).env_clear().uid(65534).gid(65534);
+        command.env("TIELINE_DATA_DIR", &data).env("TIELINE_LISTEN", "127.0.0.1:0");
+    }
+    let ended: Ended = command.output().unwrap().into();
+    let expected = format!(
+        "cannot write to the data folder {}: make it writable for this user, or set TIELINE_DATA_DIR: Permission denied (os error 13)",
+        data.display()
+    );
+    assert_eq!(ended.refusal(), expected);
+}
+
+#[test]
+fn a_newer_schema_is_one_line() {
+    static NEWER: &[Migration] =
+        &[Migration { version: 999, name: "future", sql: "create table future (id bigint primary key)" }];
+    let place = Place::new();
+    place.run(&["migrate"]).ok();
+    Db::open(Config::sqlite(place.data().join("tieline.db"), NEWER)).unwrap().close();
+    let line = place.run(&["serve"]).refusal();
+    assert!(
+        line.contains("the database has schema version 999, this program knows 1: start the newer version"),
+        "{line}"
+    );
+}
+
+#[test]
+fn another_key_is_one_line_and_a_missing_one_is_not_made_anew() {
+    let place = Place::new();
+    place.run(&["migrate"]).ok();
+    let other = "A".repeat(43);
+    let ended: Ended = place.command(&["serve"]).env("TIELINE_SECRET_KEY", &other).output().unwrap().into();
+    let expected = "TIELINE_SECRET_KEY is another key than this database was written with: give the right one, or its secrets stay closed";
+    assert_eq!(ended.refusal(), expected);
+    let key = place.data().join("secret.key");
+    assert_eq!(std::fs::metadata(&key).unwrap().mode() & 0o777, 0o600);
+    std::fs::remove_file(&key).unwrap();
+    let line = place.run(&["serve"]).refusal();
+    assert!(line.starts_with("the secret key of this database is missing: put it into "), "{line}");
+    assert!(!key.exists());
+}
+
+#[test]
+fn a_file_that_is_no_database_is_one_line() {
+    let place = Place::new();
+    std::fs::create_dir(place.data()).unwrap();
+    std::fs::write(place.data().join("tieline.db"), "no database, but long enough to look like one".repeat(100))
+        .unwrap();
+    let line = place.run(&["serve"]).refusal();
+    assert!(line.starts_with("cannot open the database ") && line.ends_with("file is not a database"), "{line}");
+}
+
+#[test]
+fn two_servers_on_one_folder_do_not_run() {
+    let place = Place::new();
+    let first = place.serve();
+    let line = place.run(&["serve"]).refusal();
+    let holder = format!("is in use by another tieline process (number {})", first.child.id());
+    assert!(line.contains(&holder), "{line}");
+    assert!(first.stop(), "the first is unharmed");
+    assert!(place.serve().stop(), "and the folder is free again");
+}
+
+#[test]
+fn after_a_kill_the_folder_is_free() {
+    let place = Place::new();
+    let mut first = place.serve();
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    assert!(place.data().join("tieline.sock").exists(), "a leftover to get over");
+    let second = place.serve();
+    place.run(&["tenant", "create", "--slug", "acme"]).ok();
+    assert!(second.stop());
+    assert!(!place.data().join("tieline.sock").exists());
+}
+
+#[tokio::test]
+async fn a_signal_ends_it_after_open_work_and_a_second_one_at_once() {
+    let place = Place::new();
+    let key = place.key();
+    for name in ["INT", "TERM"] {
+        let mut server = place.serve();
+        let (status, _) = Client::new(&server.url, &key).open(name).await;
+        assert_eq!(status, 201);
+        signal(&server.child, name);
+        assert!(server.child.wait().unwrap().success(), "{name}");
+    }
+    // A request that never ends holds the stop up, until the second signal.
+    let mut server = place.serve();
+    let address = server.url.strip_prefix("http://").unwrap().to_owned();
+    let mut open = std::net::TcpStream::connect(&address).unwrap();
+    let head = format!(
+        "POST /v1/conversations/outbound HTTP/1.1\r\nhost: t\r\nauthorization: Bearer {key}\r\n\
+         content-type: application/json\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n"
+    );
+    std::io::Write::write_all(&mut open, head.as_bytes()).unwrap();
+    // Its `100 Continue` proves that the handler waits for the body.
+    let mut continued = [0; 12];
+    std::io::Read::read_exact(&mut open, &mut continued).unwrap();
+    assert_eq!(&continued, b"HTTP/1.1 100");
+    signal(&server.child, "TERM");
+    server.line_with("stopping");
+    signal(&server.child, "TERM");
+    let status = server.child.wait().unwrap();
+    assert_eq!((status.code(), status.signal()), (Some(130), None));
+}
+
+#[test]
+fn the_log_can_be_json_with_one_object_a_line() {
+    let place = Place::new();
+    let mut command = place.command(&["serve"]);
+    command.env("TIELINE_LOG_FORMAT", "json").env("TIELINE_SLA_TOCK", "1").stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let lines = crate::support::lines_of(child.stderr.take().unwrap());
+    let first: serde_json::Value = serde_json::from_str(&lines.recv().unwrap()).unwrap();
+    assert_eq!(first["level"], "WARN");
+    assert_eq!(first["message"], "TIELINE_SLA_TOCK is no setting and is ignored");
+    let second: serde_json::Value = serde_json::from_str(&lines.recv().unwrap()).unwrap();
+    assert!(second["message"].as_str().unwrap().starts_with("listening on http://127.0.0.1:"), "{second}");
+    signal(&child, "TERM");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_database_url_of_its_own_and_a_folder_that_is_made() {
+    let place = Place::new();
+    let file = place.path().join("deep/er/hub.db");
+    let mut command = place.command(&["serve"]);
+    command.env("TIELINE_DATABASE_URL", format!("sqlite:{}", file.display()));
+    assert!(Server::start(command).stop());
+    assert!(file.exists());
+}

@@ -1,0 +1,3 @@
+//! The shapes of the dialects: pure functions from state and events to bytes, pinned by golden files.
+
+pub mod native;

@@ -1,0 +1,37 @@
+//! Tags on `/v1`.
+
+use super::{Instant, Shown};
+use serde::Serialize;
+use tieline_core::ids::TagId;
+use tieline_core::tags::Tag;
+use utoipa::ToSchema;
+
+/// A word of the tenant's vocabulary for conversations.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Tag)]
+pub struct TagView {
+    #[schema(value_type = String, example = "tag_019a3b1c5d2e7f008a1b2c3d4e5f6071")]
+    id: Shown<TagId>,
+    /// Unique per tenant; never changes.
+    #[schema(example = "late-delivery")]
+    slug: String,
+    name: String,
+    #[schema(required)]
+    description: Option<String>,
+    created_at: Instant,
+    updated_at: Instant,
+}
+
+impl From<&Tag> for TagView {
+    fn from(tag: &Tag) -> Self {
+        TagView {
+            id: Shown(tag.id),
+            slug: tag.slug.clone(),
+            name: tag.name.clone(),
+            description: tag.description.clone(),
+            created_at: Instant(tag.created_at),
+            updated_at: Instant(tag.updated_at),
+        }
+    }
+}
