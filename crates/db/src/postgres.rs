@@ -7,8 +7,8 @@
 //! - A unit that refuses before it has written anything leaves nothing behind: the transaction goes on.
 //! - Any other unit that refuses or fails undoes the transaction, and its units run again one by one, each in a
 //!   transaction of its own. So does a transaction that loses its connection before the commit.
-//! - Alone, a unit is tried [`ATTEMPTS`] times as long as a serialization failure, a deadlock or a lost connection was the
-//!   reason, and a second time after a violated constraint: it may have lost a race, and sees the winner's row now.
+//! - Alone, a unit is tried [`ATTEMPTS`] times as long as a serialization failure, a deadlock, a lost connection or a
+//!   violated constraint was the reason: it may have lost a race, sees the winner's row now, and may lose the next one too.
 //! - A connection lost *during* the commit is [`Error::Unavailable`]: the server may have committed, running again could do
 //!   the work twice.
 //!
@@ -471,8 +471,7 @@ fn alone(session: &mut Session, mut unit: Unit, shared: &Shared, ids: &mut Ids) 
         match cause {
             Cause::Refused(error) => return unit.settle(Err(error)),
             Cause::Refusal => return unit.settle(Ok(())),
-            Cause::Lost(_) | Cause::Failed(Error::Again(_), _) if round < ATTEMPTS => {}
-            Cause::Failed(Error::Constraint(_), _) if round == 1 => {}
+            Cause::Lost(_) | Cause::Failed(Error::Again(_) | Error::Constraint(_), _) if round < ATTEMPTS => {}
             Cause::Failed(error, _) if unit.len() > 1 && !error.is_transient() => {
                 return unit.split().into_iter().for_each(|part| alone(session, part, shared, ids));
             }

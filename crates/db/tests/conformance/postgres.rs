@@ -312,6 +312,24 @@ fn who_loses_a_race_sees_the_winner() {
 }
 
 #[test]
+fn who_loses_one_race_after_another_sees_every_winner() {
+    let place = Place::postgres();
+    let db = place.open();
+    for winner in 1..=3 {
+        run(&db, move |tx| insert(tx, winner)).unwrap();
+    }
+    let runs = AtomicU32::new(0);
+    let answer = wait(write(&db, move |tx| {
+        let run = runs.fetch_add(1, Ordering::SeqCst) + 1;
+        if run <= 3 {
+            tx.execute("insert into item (id, name) values (9, $1)", &[(&format!("item {run}")).into()])?;
+        }
+        Ok(run)
+    }));
+    assert_eq!(answer.unwrap(), 4);
+}
+
+#[test]
 fn a_server_that_takes_no_writes_is_unavailable_until_it_does() {
     let place = Place::postgres();
     let db = place.open();
