@@ -14,8 +14,13 @@ pub struct Migration {
     pub sql: &'static str,
 }
 
+/// The engine's own tables: the versions, and what a move of the whole database remembers (see [`crate::moving`]).
 pub(crate) const TABLE: &str = "create table if not exists schema_version \
-    (version bigint primary key, name text not null, applied_at bigint not null)";
+    (version bigint primary key, name text not null, applied_at bigint not null);
+    create table if not exists store_moves \
+    (side text primary key, id uuid not null, other text not null, finished_at bigint);
+    create table if not exists store_move_tables \
+    (name text primary key, last bytea not null, rows bigint not null, digest bytea not null)";
 pub(crate) const CURRENT: &str = "select coalesce(max(version), 0) from schema_version";
 pub(crate) const RECORD: &str = "insert into schema_version (version, name, applied_at) values ($1, $2, $3)";
 

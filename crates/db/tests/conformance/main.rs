@@ -20,6 +20,7 @@ mod faults;
 mod groups;
 mod migrations;
 mod model;
+mod moving;
 mod postgres;
 mod proxy;
 mod queues;

@@ -1,0 +1,93 @@
+//! What tables a database has, asked of the database itself, so that who copies or counts cannot forget one.
+
+use crate::{Error, Read, Result, Ty};
+
+/// Tables of the engine's own, which belong to one database and are never copied.
+const OWN: &[&str] = &["schema_version", "store_moves", "store_move_tables"];
+
+/// A table of the product.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// Its columns, in their order; those that the database computes are left out.
+    pub columns: Vec<Column>,
+    /// Indexes into `columns`: what tells each row from every other, never null, and has an index on this engine.
+    pub key: Vec<usize>,
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub ty: Ty,
+}
+
+impl Table {
+    /// Name and types: what must be the same for rows to fit, whatever the engine.
+    pub fn shape(&self) -> (&str, &[Column]) {
+        (&self.name, &self.columns)
+    }
+}
+
+/// Virtual tables, which no other engine has, are named too: their columns have no type, which is refused.
+const SQLITE: &str = "select t.name, c.name, c.type, nullif(c.pk, 0) from pragma_table_list t \
+     join pragma_table_xinfo(t.name) c where t.schema = 'main' and t.type in ('table', 'virtual') and c.hidden = 0 \
+     and t.name not like 'sqlite\\_%' escape '\\' order by t.name, c.cid";
+
+/// The key is the primary key, else a unique index over columns that are never null.
+const POSTGRES: &str = "select c.relname::text, a.attname::text, format_type(a.atttypid, null), place.at \
+     from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' \
+     left join lateral (select i.indkey from pg_index i where i.indrelid = c.oid and i.indisunique and i.indimmediate \
+       and i.indpred is null and i.indexprs is null and not exists (select 1 from pg_attribute k \
+         where k.attrelid = c.oid and k.attnum = any (i.indkey) and not k.attnotnull) \
+       order by i.indisprimary desc, i.indexrelid limit 1) key on true \
+     left join lateral (select o.at from unnest(key.indkey) with ordinality o(attnum, at) where o.attnum = a.attnum) place on true \
+     where c.relkind in ('r', 'p') and c.relnamespace = current_schema()::regnamespace and not c.relispartition \
+     order by c.relname::text collate \"C\", a.attnum";
+
+/// Every table of the product, by name.
+///
+/// Errors: [`Error::Sql`] for a table without a key, or a column of a type that no [`Ty`] stands for.
+pub fn tables(read: &mut Read) -> Result<Vec<Table>> {
+    let mut tables: Vec<(Table, Vec<(i64, usize)>)> = Vec::new();
+    read.each(if read.is_sqlite() { SQLITE } else { POSTGRES }, &[], |row| {
+        let (table, name, declared): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        if OWN.contains(&table.as_str()) {
+            return Ok(());
+        }
+        let ty =
+            ty(&declared).ok_or_else(|| Error::Sql(format!("{table}.{name} is a {declared:?}, which is not known")))?;
+        if tables.last().is_none_or(|(last, _)| last.name != table) {
+            tables.push((Table { name: table, columns: Vec::new(), key: Vec::new() }, Vec::new()));
+        }
+        if let Some((table, key)) = tables.last_mut() {
+            key.extend(row.get::<Option<i64>>(3)?.map(|place| (place, table.columns.len())));
+            table.columns.push(Column { name, ty });
+        }
+        Ok(())
+    })?;
+    let finished = tables.into_iter().map(|(mut table, mut key)| {
+        key.sort_unstable();
+        table.key = key.into_iter().map(|(_, column)| column).collect();
+        match table.key[..] {
+            [] => Err(Error::Sql(format!("the table {} has no key to go by", table.name))),
+            _ => Ok(table),
+        }
+    });
+    finished.collect()
+}
+
+fn ty(declared: &str) -> Option<Ty> {
+    Some(match declared.to_ascii_lowercase().as_str() {
+        "bigint" | "integer" | "smallint" => Ty::Int,
+        "boolean" => Ty::Bool,
+        "double precision" | "real" => Ty::Real,
+        "text" => Ty::Text,
+        "bytea" => Ty::Bytes,
+        "uuid" => Ty::Uuid,
+        _ => return None, // also jsonb: PostgreSQL writes its text anew, so no two engines would hold the same
+    })
+}
