@@ -4,6 +4,9 @@
 //! the row id on SQLite, empty until the sequencer fills it on PostgreSQL) and `{{without_rowid}}` (SQLite keeps such a
 //! table as one tree ordered by its key).
 
+use crate::census::census;
+use crate::{Result, Target, postgres};
+
 /// One step of the schema.
 pub struct Migration {
     /// 1, 2, 3, … without gaps.
@@ -12,6 +15,28 @@ pub struct Migration {
     pub name: &'static str,
     /// Statements separated by semicolons.
     pub sql: &'static str,
+}
+
+/// The version of the schema that is there, without changing it; 0 where there is none. Blocks.
+///
+/// Errors: as [`crate::Db::open`].
+pub fn schema_version(target: &Target) -> Result<i64> {
+    match target {
+        Target::Sqlite(path) if !path.exists() => Ok(0),
+        Target::Sqlite(path) => census(path).map(|census| census.schema_version),
+        Target::Postgres(url) => postgres::schema_version(url),
+    }
+}
+
+/// How many connections this program has to the database, in any process that uses PostgreSQL; 0 on SQLite, whose file has
+/// one user, held by a lock. Blocks.
+///
+/// Errors: as [`crate::Db::open`].
+pub fn sessions(target: &Target) -> Result<u64> {
+    match target {
+        Target::Sqlite(_) => Ok(0),
+        Target::Postgres(url) => postgres::sessions(url),
+    }
 }
 
 /// The engine's own tables: the versions, and what a move of the whole database remembers (see [`crate::moving`]).

@@ -54,6 +54,8 @@ const AWAY_FOR: Duration = Duration::from_secs(1);
 const RECONNECT_WAIT: Duration = Duration::from_millis(50);
 /// Longest wait between two tries.
 const RECONNECT_WAIT_MOST: Duration = Duration::from_secs(1);
+/// What the server shows beside our connections.
+const APPLICATION: &str = "tieline";
 /// The oldest server that is supported, as the server itself numbers it.
 const OLDEST: i64 = 150_000;
 /// The advisory lock under which the schema changes ("tieline").
@@ -158,7 +160,7 @@ impl Session {
         self.client = Some(client);
         // Not as parameters of the connection: poolers refuse those they do not know.
         let settings = format!(
-            "set statement_timeout = {STATEMENT_MS}; \
+            "set application_name = '{APPLICATION}'; set statement_timeout = {STATEMENT_MS}; \
              set idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS}; show server_version_num"
         );
         let version = self.simple(&settings).map_err(|error| (error, true))?;
@@ -350,6 +352,39 @@ pub(crate) fn open(url: &str, migrations: &[Migration], now: i64, writers: usize
     })
 }
 
+/// The version of the schema, without changing it; 0 where there is none.
+pub(crate) fn schema_version(url: &str) -> Result<i64> {
+    look(url, |session| {
+        if session.simple("select to_regclass('schema_version')")?.is_none() {
+            return Ok(0);
+        }
+        let version = session.simple(migrate::CURRENT)?;
+        Ok(version.and_then(|version| version.parse().ok()).unwrap_or(0))
+    })
+}
+
+/// How many other connections of this program the database has.
+pub(crate) fn sessions(url: &str) -> Result<u64> {
+    let others = format!(
+        "select count(*) from pg_stat_activity where datname = current_database() \
+         and application_name = '{APPLICATION}' and pid <> pg_backend_pid()"
+    );
+    look(url, |session| Ok(session.simple(&others)?.and_then(|count| count.parse().ok()).unwrap_or(0)))
+}
+
+/// Asks something over a connection of its own.
+fn look<T: Send>(url: &str, ask: impl FnOnce(&mut Session) -> Result<T> + Send) -> Result<T> {
+    let address = Arc::new(address::parse(url)?);
+    std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let mut session = Session::new(address)?;
+            session.ensure()?;
+            ask(&mut session)
+        });
+        looking.join().unwrap_or_else(|_| Err(Error::Unavailable("looking at the database panicked".into())))
+    })
+}
+
 /// Connects the first two and refuses when the same server process answers both: then a pooler in transaction mode stands
 /// between, which would mix up their prepared statements.
 fn refuse_shared(sessions: &mut [Session]) -> Result<()> {
@@ -367,7 +402,11 @@ fn refuse_shared(sessions: &mut [Session]) -> Result<()> {
 
 /// Each step in a transaction of its own under one lock, so that nodes may start together.
 fn migrate(session: &mut Session, migrations: &[Migration], now: i64) -> Result<()> {
-    let lock = format!("{WRITE}; set local statement_timeout = 0; select pg_advisory_xact_lock({MIGRATIONS_LOCK})");
+    // That a table is there already is no news.
+    let lock = format!(
+        "{WRITE}; set local statement_timeout = 0; set local client_min_messages = warning; \
+         select pg_advisory_xact_lock({MIGRATIONS_LOCK})"
+    );
     loop {
         session.patient(&lock)?;
         let applied = step(session, migrations, now);
