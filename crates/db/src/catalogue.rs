@@ -1,9 +1,10 @@
 //! What tables a database has, asked of the database itself, so that who copies or counts cannot forget one.
 
-use crate::{Error, Read, Result, Ty};
+use crate::{Error, Read, Result, Tx, Ty, params};
 
-/// Tables of the engine's own, which belong to one database and are never copied.
-const OWN: &[&str] = &["schema_version", "store_moves", "store_move_tables"];
+/// Tables of the engine's own, which belong to one database. `numbers` is a sequence elsewhere: see [`last_number`].
+const OWN: &[&str] = &["schema_version", "store_moves", "store_move_tables", NUMBERS];
+const NUMBERS: &str = "numbers";
 
 /// A table of the product.
 #[derive(Clone, Debug)]
@@ -48,10 +49,19 @@ const POSTGRES: &str = "select c.relname::text, a.attname::text, format_type(a.a
      where c.relkind in ('r', 'p') and c.relnamespace = current_schema()::regnamespace and not c.relispartition \
      order by c.relname::text collate \"C\", a.attnum";
 
+const SEQUENCES: &str = "select relname::text from pg_class where relkind = 'S' \
+     and relnamespace = current_schema()::regnamespace and relname <> $1 limit 1";
+
 /// Every table of the product, by name.
 ///
-/// Errors: [`Error::Sql`] for a table without a key, or a column of a type that no [`Ty`] stands for.
+/// Errors: [`Error::Sql`] for a table without a key, a column of a type that no [`Ty`] stands for, and a sequence that is
+/// not known.
 pub fn tables(read: &mut Read) -> Result<Vec<Table>> {
+    if !read.is_sqlite()
+        && let Some(name) = read.opt(SEQUENCES, &params![NUMBERS], |row| row.get::<String>(0))?
+    {
+        return Err(Error::Sql(format!("the sequence {name} is not known")));
+    }
     let mut tables: Vec<(Table, Vec<(i64, usize)>)> = Vec::new();
     read.each(if read.is_sqlite() { SQLITE } else { POSTGRES }, &[], |row| {
         let (table, name, declared): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -78,6 +88,32 @@ pub fn tables(read: &mut Read) -> Result<Vec<Table>> {
         }
     });
     finished.collect()
+}
+
+/// The last number that [`Tx::take_numbers`] gave; none in a schema without numbers.
+pub(crate) fn last_number(read: &mut Read) -> Result<Option<i64>> {
+    let (exists, last) = if read.is_sqlite() {
+        ("select 1 from sqlite_master where name = $1", "select last from numbers")
+    } else {
+        (
+            "select 1 where to_regclass($1) is not null",
+            "select case when is_called then last_value else 0 end from numbers",
+        )
+    };
+    match read.opt(exists, &params![NUMBERS], |_| Ok(()))? {
+        Some(()) => read.opt(last, &[], |row| row.get(0)),
+        None => Ok(None),
+    }
+}
+
+/// Makes this the last number that was given.
+pub(crate) fn set_last_number(tx: &mut Tx, last: i64) -> Result<()> {
+    let set = if tx.is_sqlite() {
+        "update numbers set last = $1"
+    } else {
+        "select setval('numbers', greatest($1::bigint, 1), $1::bigint > 0)"
+    };
+    tx.execute(set, &params![last]).map(drop)
 }
 
 fn ty(declared: &str) -> Option<Ty> {

@@ -6,6 +6,7 @@
 //!   goes on where it was.
 //! - A move ends well only if the rows that were copied, those of the source at the end and those of the target at the end
 //!   have the same count and checksum, table by table. A source that changed meanwhile is a refusal, never a loss.
+//! - Numbers that the source gave are not given again by the target.
 //! - From the beginning the source is marked as moved and the target as unfinished ([`mark`]): no server starts on either
 //!   until the move has ended, and none on the source after it.
 //! - Memory is bounded by two pages of [`PAGE_ROWS`] rows and about [`PAGE_BYTES`].
@@ -469,7 +470,11 @@ impl Move {
         let (id, other) = (self.id, to.clone());
         let moved = move |tx: &mut Tx| tx.execute(SET_MARK, &params![SOURCE, id, &other, Some(tx.now())]).map(drop);
         self.from.write(moved).await?;
-        let arrived = |tx: &mut Tx| {
+        let last_number = self.from.read(catalogue::last_number).await?;
+        let arrived = move |tx: &mut Tx| {
+            if let Some(last) = last_number {
+                catalogue::set_last_number(tx, last)?;
+            }
             tx.execute(DROP_NOTES, &[])?;
             tx.execute(DROP_MARK, &params![TARGET]).map(drop)
         };

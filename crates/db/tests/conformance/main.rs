@@ -21,6 +21,7 @@ mod groups;
 mod migrations;
 mod model;
 mod moving;
+mod numbers;
 mod postgres;
 mod proxy;
 mod queues;

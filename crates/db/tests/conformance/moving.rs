@@ -17,7 +17,8 @@ static SCHEMA: &[Migration] = &[Migration {
             text text, bytes bytea, primary key (tenant_id, id)) {{without_rowid}};
           create table log (position {{position}}, id uuid not null, note text not null);
           create unique index log_id on log (id);
-          create table empty (id bigint primary key);",
+          create table empty (id bigint primary key);
+          {{numbers}};",
 }];
 const NAMES: [&str; 2] = ["the old one", "the new one"];
 
@@ -104,12 +105,15 @@ fn every_row_arrives_between_all_engines() {
         let (from_place, to_place) = (place(from_postgres), place(to_postgres));
         let (from, to) = (open(&from_place), open(&to_place));
         let rows = fill(&from);
+        run(&from, |tx| tx.take_numbers(3).map(drop)).unwrap();
         let before = wait(moving::sums(&from)).unwrap();
         assert_eq!(before.values().map(|sum| sum.rows).sum::<u64>(), rows as u64);
         assert_eq!(wait(whole(&from, &to)).unwrap(), rows as u64);
         assert_eq!(wait(moving::sums(&to)).unwrap(), before);
         assert_eq!(mark(&from), Some(Mark::Source { to: NAMES[1].into(), finished: true }));
         assert_eq!(mark(&to), None);
+        let next = |db: &Db| run(db, |tx| tx.take_number()).unwrap();
+        assert_eq!((next(&to), next(&from)), (4, 4), "three were given");
         assert_eq!(refused(wait(whole(&from, &to))), "the old one was moved to the new one already");
         run(&from, moving::reopen).unwrap();
         assert_eq!(mark(&from), None);

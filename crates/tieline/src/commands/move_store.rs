@@ -16,7 +16,7 @@ use tieline_db::migrate::{schema_version, sessions};
 use tieline_db::moving::{Move, Progress};
 use tieline_db::{Config, Db, Target};
 
-/// How often progress is told.
+/// How often progress within a table is told.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// Moves everything from one address to the other, both as `TIELINE_DATABASE_URL` has them.
@@ -101,7 +101,7 @@ fn open(from: Target, to: Target) -> anyhow::Result<[Db; 2]> {
 struct Meter {
     doing: &'static str,
     since: Instant,
-    told: Option<Instant>,
+    told: Option<(String, Instant)>,
     /// Rows that were there when the first page of this run was.
     first: Option<u64>,
 }
@@ -114,11 +114,11 @@ impl Meter {
     fn tell(&mut self, progress: Progress) {
         let first = *self.first.get_or_insert(progress.rows);
         let ended = progress.rows == progress.of;
-        if self.told.is_some_and(|told| told.elapsed() < TOLD_EVERY) && !ended {
+        let Progress { table, rows, of } = progress;
+        if !ended && self.told.as_ref().is_some_and(|(told, at)| told == table && at.elapsed() < TOLD_EVERY) {
             return;
         }
-        self.told = Some(Instant::now());
-        let Progress { table, rows, of } = progress;
+        self.told = Some((table.to_owned(), Instant::now()));
         let percent = rows * 100 / of.max(1);
         let rate = (rows - first) as f64 / self.since.elapsed().as_secs_f64().max(0.001);
         eprintln!("{} {table}: {rows} of {of} rows ({percent} %), {rate:.0} rows/s", self.doing);

@@ -5,6 +5,7 @@ mod backup;
 mod demo;
 mod document;
 mod listen;
+mod move_store;
 mod operations;
 mod postgres;
 mod settings;
