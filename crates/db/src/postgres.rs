@@ -66,6 +66,23 @@ pub(crate) fn open(url: &str, migrations: &[Migration], now: i64, writers: usize
     })
 }
 
+/// The version of the schema, without changing it; 0 where there is none.
+pub(crate) fn schema_version(url: &str) -> Result<i64> {
+    let address = Arc::new(address::parse(url)?);
+    std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let mut session = Session::new(address, Role::Read)?;
+            session.ensure()?;
+            if session.simple("select to_regclass('schema_version')")?.is_none() {
+                return Ok(0);
+            }
+            let version = session.simple(migrate::CURRENT)?;
+            Ok(version.and_then(|version| version.parse().ok()).unwrap_or(0))
+        });
+        looking.join().unwrap_or_else(|_| Err(Error::Unavailable("looking at the database panicked".into())))
+    })
+}
+
 /// Refuses a pooler in transaction mode, which would mix up the prepared statements of its clients: behind one, two sessions
 /// are served by one process, or, while the second is in a transaction, the first by another than before.
 fn refuse_shared(first: &mut Session, address: Arc<Address>) -> Result<()> {
@@ -84,7 +101,11 @@ fn refuse_shared(first: &mut Session, address: Arc<Address>) -> Result<()> {
 
 /// Each step in a transaction of its own under one lock, so that nodes may start together.
 fn migrate(session: &mut Session, migrations: &[Migration], now: i64) -> Result<()> {
-    let lock = format!("{WRITE}; set local statement_timeout = 0; select pg_advisory_xact_lock({MIGRATIONS_LOCK})");
+    // That a table is there already is no news.
+    let lock = format!(
+        "{WRITE}; set local statement_timeout = 0; set local client_min_messages = warning; \
+         select pg_advisory_xact_lock({MIGRATIONS_LOCK})"
+    );
     loop {
         session.patient(&lock)?;
         let applied = step(session, migrations, now);

@@ -25,6 +25,7 @@ mod faults;
 mod groups;
 mod migrations;
 mod model;
+mod numbers;
 mod outage;
 mod pooler;
 mod postgres;
