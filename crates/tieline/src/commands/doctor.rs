@@ -1,7 +1,7 @@
 //! `tieline doctor`: what is right, what is not, and what to do about it.
 
 use super::print;
-use crate::config::Settings;
+use crate::config::{Attachments, Settings};
 use crate::{folder, secret_key};
 use anyhow::bail;
 use std::os::unix::fs::PermissionsExt;
@@ -32,6 +32,7 @@ pub async fn run(settings: &Settings) -> anyhow::Result<()> {
         ("folder", data_folder(settings, held)),
         ("disk", disk(&settings.data_dir)),
         ("database", database(settings)),
+        ("files", files(settings).await),
         ("key", key(settings)),
         ("clock", clock()),
         ("port", port(settings, held).await),
@@ -111,6 +112,24 @@ fn database(settings: &Settings) -> Finding {
             let rows: u64 = found.rows.values().sum();
             Fine(format!("{path} is sound: schema version {known}, {rows} rows"))
         }
+    }
+}
+
+async fn files(settings: &Settings) -> Finding {
+    match &settings.attachments {
+        Attachments::Folder(folder) if !folder.exists() => {
+            Warn(format!("{} does not exist yet; the first start makes it", folder.display()))
+        }
+        Attachments::Folder(folder) => match tempfile::Builder::new().prefix(".tieline-doctor-").tempfile_in(folder) {
+            Ok(_) => Fine(format!("{} can be written", folder.display())),
+            Err(error) => {
+                Fail(format!("{} cannot be written ({error}): make it writable for this user", folder.display()))
+            }
+        },
+        Attachments::Bucket(bucket) => match bucket.check().await {
+            Ok(()) => Fine(format!("{bucket:?} can be asked")),
+            Err(why) => Fail(format!("{bucket:?} cannot be asked: {why}")),
+        },
     }
 }
 
