@@ -118,7 +118,7 @@ fn database(settings: &Settings) -> Finding {
 async fn files(settings: &Settings) -> Finding {
     match &settings.attachments {
         Attachments::Folder(folder) if !folder.exists() => {
-            Warn(format!("{} does not exist yet; the first start makes it", folder.display()))
+            Fine(format!("{} is made by the first start", folder.display()))
         }
         Attachments::Folder(folder) => match tempfile::Builder::new().prefix(".tieline-doctor-").tempfile_in(folder) {
             Ok(_) => Fine(format!("{} can be written", folder.display())),
