@@ -16,6 +16,10 @@ use tieline_db::migrate::{schema_version, sessions};
 use tieline_db::moving::{Move, Progress};
 use tieline_db::{Config, Db, Target};
 
+/// How long the server may take to notice that a process has ended.
+const LEFT_WITHIN: Duration = Duration::from_secs(3);
+/// How often it is asked meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often progress within a table is told.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
 
@@ -82,9 +86,14 @@ fn parent(target: &Target) -> Option<&Path> {
 fn open(from: Target, to: Target) -> anyhow::Result<[Db; 2]> {
     for target in [&from, &to] {
         let shown = config::shown(target);
-        let others = sessions(target).with_context(|| format!("cannot open {shown}"))?;
-        if others > 0 {
-            bail!("{shown} is in use ({others} connections): stop every node first");
+        let since = Instant::now();
+        loop {
+            let others = sessions(target).with_context(|| format!("cannot open {shown}"))?;
+            match others {
+                0 => break,
+                _ if since.elapsed() < LEFT_WITHIN => std::thread::sleep(LOOK_EVERY),
+                _ => bail!("{shown} is in use ({others} connections): stop every node first"),
+            }
         }
     }
     if schema_version(&from)? == 0 {
