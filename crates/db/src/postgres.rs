@@ -81,7 +81,7 @@ pub(crate) fn schema_version(url: &str) -> Result<i64> {
 pub(crate) fn sessions(url: &str) -> Result<u64> {
     let others = format!(
         "select count(*) from pg_stat_activity where datname = current_database() \
-         and application_name = '{APPLICATION}' and pid <> pg_backend_pid()"
+         and application_name like '{APPLICATION}%' and pid <> pg_backend_pid()"
     );
     look(url, |session| Ok(session.simple(&others)?.and_then(|count| count.parse().ok()).unwrap_or(0)))
 }

@@ -4,6 +4,7 @@ mod admin;
 mod backup;
 mod demo;
 mod document;
+mod guide;
 mod listen;
 mod move_store;
 mod operations;
