@@ -168,17 +168,20 @@ pub(crate) enum Job {
     Stop,
 }
 
-/// Waits for a job and takes what is queued behind it, `limit` at most; the second is whether the writer has to end after
-/// these. None when nobody can queue any more.
-pub(crate) fn take(queue: &Receiver<Job>, limit: usize) -> Option<(Vec<Job>, bool)> {
+/// Waits for a job and takes what is queued behind it, `limit` at most, up to and including the closure number `closures`;
+/// the second is whether the writer has to end after these. None when nobody can queue any more.
+pub(crate) fn take(queue: &Receiver<Job>, limit: usize, mut closures: usize) -> Option<(Vec<Job>, bool)> {
     let mut jobs = Vec::with_capacity(limit.min(64));
     let mut next = queue.recv().ok()?;
     loop {
         match next {
             Job::Stop => return Some((jobs, true)),
-            job => jobs.push(job),
+            job => {
+                closures -= usize::from(matches!(job, Job::One(_)));
+                jobs.push(job);
+            }
         }
-        if jobs.len() >= limit {
+        if jobs.len() >= limit || closures == 0 {
             return Some((jobs, false));
         }
         match queue.try_recv() {

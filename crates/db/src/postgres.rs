@@ -3,11 +3,12 @@
 //! Why threads: a verb is synchronous, so it must not run on a worker of the HTTP server's runtime; and a thread that
 //! drives its own connection wakes nobody else for an answer.
 //!
-//! A writer takes what is queued and runs it in one transaction **without savepoints** (each would cost two round trips):
-//! - A unit that refuses before it has written anything leaves nothing behind: the transaction goes on.
-//! - Any other unit that refuses or fails undoes the transaction, and its units run again one by one, each in a
-//!   transaction of its own. So does a transaction that loses its connection before the commit.
-//! - Alone, a unit is tried [`ATTEMPTS`] times as long as a serialization failure, a deadlock, a lost connection or a
+//! A writer takes what is queued and runs each unit (a closure, or a set of commands) in **a transaction of its own**: a
+//! unit locks rows in an order of its own, and two transactions of several units would lock each other's in the other order
+//! and wait for the server's deadlock detection, a second. Sets are what makes the hot verbs cheap; a closure is taken by
+//! whichever writer has nothing to do.
+//! - A unit that refuses or fails undoes its transaction.
+//! - A unit is tried [`ATTEMPTS`] times as long as a serialization failure, a deadlock, a lost connection or a
 //!   violated constraint was the reason: it may have lost a race, sees the winner's row now, and may lose the next one too.
 //! - A connection lost *during* the commit is [`Error::Unavailable`]: the server may have committed, running again could do
 //!   the work twice.
@@ -434,7 +435,8 @@ impl Session {
 
 /// A writer's loop; ends at [`Job::Stop`] or when every sender is gone.
 pub(crate) fn write_loop(mut session: Session, queue: &Receiver<Job>, shared: &Shared, mut ids: Ids) {
-    while let Some((jobs, stopping)) = take(queue, shared.limits.group) {
+    // A closure is a transaction: the next one is for a writer that has nothing to do.
+    while let Some((jobs, stopping)) = take(queue, shared.limits.group, 1) {
         group(&mut session, plan(jobs), shared, &mut ids);
         if stopping {
             break;
@@ -462,14 +464,7 @@ enum Cause {
     Failed(Error, bool),
 }
 
-fn group(session: &mut Session, mut units: Vec<Unit>, shared: &Shared, ids: &mut Ids) {
-    if units.len() > 1 {
-        match attempt(session, units, shared, ids) {
-            Attempt::Committed => return,
-            Attempt::Undone(units, Cause::Refused(error)) => return settle(units, &error),
-            Attempt::Undone(undone, _) => units = undone,
-        }
-    }
+fn group(session: &mut Session, units: Vec<Unit>, shared: &Shared, ids: &mut Ids) {
     let mut units = units.into_iter();
     while let Some(unit) = units.next() {
         alone(session, unit, shared, ids);
