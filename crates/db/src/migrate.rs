@@ -47,7 +47,8 @@ pub(crate) fn for_sqlite(sql: &str) -> String {
 
 pub(crate) fn for_postgres(sql: &str) -> String {
     sql.replace("{{position}}", POSITION_POSTGRES)
-        .replace("{{without_rowid}}", "").replace("{{numbers}}", NUMBERS_POSTGRES)
+        .replace("{{without_rowid}}", "")
+        .replace("{{numbers}}", NUMBERS_POSTGRES)
 }
 
 /// The newest version among `migrations`.

@@ -76,7 +76,14 @@ fn read_batch(read: &mut Read, position: i64, remembered: Configuration, mut kno
 impl FanOutLoop {
     /// A loop over `db`; tells `due` which endpoints got deliveries. The receiver coalesces: it holds ids, never bodies.
     pub fn new(db: Db, due: mpsc::UnboundedSender<Vec<EndpointId>>) -> FanOutLoop {
-        FanOutLoop { db, position: None, endpoints: HashMap::new(), configuration: Configuration::default(), behind: None, due }
+        FanOutLoop {
+            db,
+            position: None,
+            endpoints: HashMap::new(),
+            configuration: Configuration::default(),
+            behind: None,
+            due,
+        }
     }
 
     /// Fans out one batch; false when the log has nothing new, or another node is at it.

@@ -45,7 +45,8 @@ pub const TENANT_HEADS: &str = "select position, type, inbox_id, created_at from
      where tenant_id = $1 and position > $2 and position <= $3 order by position limit $4";
 pub const FIRST_FROM: &str =
     "select position, created_at from events where tenant_id = $1 and position >= $2 order by position limit 1";
-pub const LAST_OF_TENANT: &str = "select position from events where tenant_id = $1 and position > 0 order by position desc limit 1";
+pub const LAST_OF_TENANT: &str =
+    "select position from events where tenant_id = $1 and position > 0 order by position desc limit 1";
 /// Housekeeping over all tenants: looks at the oldest rows only and keeps the newest, so that positions never start over.
 pub const PRUNE: &str = "delete from events where position in (select o.position from \
      (select position, created_at from events where position > 0 order by position limit $2) o \
