@@ -2,6 +2,7 @@
 //! writes the deliveries in the transaction that moves the cursor. So each event is fanned out exactly once, whatever
 //! crashes in between.
 
+use crate::nodes::LOOK;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tieline_core::deliveries::{self, FanOut, NewDelivery};
@@ -26,6 +27,8 @@ pub struct FanOutLoop {
     position: Option<(i64, i64)>,
     endpoints: HashMap<TenantId, Arc<Vec<Endpoint>>>,
     configuration: Configuration,
+    /// Another node was first, and left the cursor at the position given: it does the work for now.
+    behind: Option<i64>,
     due: mpsc::UnboundedSender<Vec<EndpointId>>,
 }
 
@@ -73,11 +76,25 @@ fn read_batch(read: &mut Read, position: i64, remembered: Configuration, mut kno
 impl FanOutLoop {
     /// A loop over `db`; tells `due` which endpoints got deliveries. The receiver coalesces: it holds ids, never bodies.
     pub fn new(db: Db, due: mpsc::UnboundedSender<Vec<EndpointId>>) -> FanOutLoop {
-        FanOutLoop { db, position: None, endpoints: HashMap::new(), configuration: Configuration::default(), due }
+        FanOutLoop {
+            db,
+            position: None,
+            endpoints: HashMap::new(),
+            configuration: Configuration::default(),
+            behind: None,
+            due,
+        }
     }
 
-    /// Fans out one batch; false when the log has nothing new.
+    /// Fans out one batch; false when the log has nothing new, or another node is at it.
     pub async fn step(&mut self) -> Result<bool> {
+        if let Some(seen) = self.behind {
+            let cursor = self.db.read(deliveries::cursor).await?;
+            self.behind = (cursor != seen).then_some(cursor);
+            if self.behind.is_some() {
+                return Ok(false);
+            }
+        }
         let (position, written) = match self.position {
             Some(position) => position,
             None => {
@@ -116,7 +133,11 @@ impl FanOutLoop {
         let moved = self.db.write(move |tx| deliveries::fan_out(tx, &command)).await?;
         // When another node was first, start over from where it got to.
         self.position = moved.then_some((last, last));
-        if moved && !due.is_empty() {
+        if !moved {
+            self.behind = Some(written);
+            return Ok(false);
+        }
+        if !due.is_empty() {
             let _ = self.due.send(due);
         }
         Ok(true)
@@ -188,6 +209,13 @@ impl FanOutLoop {
             woken.borrow_and_update();
             let pause = match self.step().await {
                 Ok(true) => continue,
+                Ok(false) if self.behind.is_some() => {
+                    // Whoever was first goes on, with our events too: two at once would do everything twice.
+                    tokio::select! {
+                        _ = tokio::time::sleep(LOOK) => continue,
+                        _ = stop.changed() => return,
+                    }
+                }
                 Ok(false) => std::time::Duration::from_secs(1),
                 Err(error) => {
                     tracing::warn!(error = %error, source = ?error.source, "fan-out failed; trying again");

@@ -10,6 +10,7 @@ pub mod egress;
 pub mod fan_out;
 pub mod files;
 pub mod housekeeping;
+pub mod nodes;
 pub mod queue;
 pub mod schedule;
 pub mod sender;
