@@ -13,7 +13,7 @@ pub struct Table {
     pub name: String,
     /// Its columns, in their order; those that the database computes are left out.
     pub columns: Vec<Column>,
-    /// Indexes into `columns`: what tells each row from every other, never null, and has an index on this engine.
+    /// Indexes into `columns`, of the primary key.
     pub key: Vec<usize>,
 }
 
@@ -27,9 +27,9 @@ pub struct Column {
 }
 
 impl Table {
-    /// Name and types: what must be the same for rows to fit, whatever the engine.
-    pub fn shape(&self) -> (&str, &[Column]) {
-        (&self.name, &self.columns)
+    /// What must be the same for rows to fit, whatever the engine.
+    pub(crate) fn shape(&self) -> (&str, &[Column], &[usize]) {
+        (&self.name, &self.columns, &self.key)
     }
 }
 
@@ -38,19 +38,17 @@ const SQLITE: &str = "select t.name, c.name, c.type, nullif(c.pk, 0) from pragma
      join pragma_table_xinfo(t.name) c where t.schema = 'main' and t.type in ('table', 'virtual') and c.hidden = 0 \
      and t.name not like 'sqlite\\_%' escape '\\' order by t.name, c.cid";
 
-/// The key is the primary key, else a unique index over columns that are never null.
 const POSTGRES: &str = "select c.relname::text, a.attname::text, format_type(a.atttypid, null), place.at \
      from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' \
-     left join lateral (select i.indkey from pg_index i where i.indrelid = c.oid and i.indisunique and i.indimmediate \
-       and i.indpred is null and i.indexprs is null and not exists (select 1 from pg_attribute k \
-         where k.attrelid = c.oid and k.attnum = any (i.indkey) and not k.attnotnull) \
-       order by i.indisprimary desc, i.indexrelid limit 1) key on true \
-     left join lateral (select o.at from unnest(key.indkey) with ordinality o(attnum, at) where o.attnum = a.attnum) place on true \
+     left join pg_index i on i.indrelid = c.oid and i.indisprimary \
+     left join lateral (select o.at from unnest(i.indkey) with ordinality o(attnum, at) where o.attnum = a.attnum) place on true \
      where c.relkind in ('r', 'p') and c.relnamespace = current_schema()::regnamespace and not c.relispartition \
      order by c.relname::text collate \"C\", a.attnum";
 
-const SEQUENCES: &str = "select relname::text from pg_class where relkind = 'S' \
-     and relnamespace = current_schema()::regnamespace and relname <> $1 limit 1";
+/// Those behind identity columns number rows that enter; what they gave is in the rows.
+const SEQUENCES: &str = "select c.relname::text from pg_class c where c.relkind = 'S' \
+     and c.relnamespace = current_schema()::regnamespace and c.relname <> $1 \
+     and not exists (select 1 from pg_depend d where d.objid = c.oid and d.deptype = 'i') limit 1";
 
 /// Every table of the product, by name.
 ///

@@ -276,7 +276,12 @@ impl Pages {
             self.ended = true;
             return Ok(None);
         };
-        self.after = self.table.key.iter().map(|column| last[*column].clone()).collect();
+        // SQLite allows it in some tables; no page would come after it.
+        let key = &self.table.key;
+        if page.rows().any(|row| key.iter().any(|column| row[*column] == Value::Null)) {
+            return Err(Error::Sql(format!("a row of {} has no key", self.table.name)));
+        }
+        self.after = key.iter().map(|column| last[*column].clone()).collect();
         let taken = page.rows().len();
         self.ended = given < limit && given == taken;
         self.limit = (PAGE_BYTES * taken / bytes.max(1)).clamp(1, PAGE_ROWS);
@@ -418,7 +423,6 @@ impl Move {
             let mut pages = Pages::new(&self.from, &pair.from, after);
             let mut next = pages.next().await?;
             while let Some(page) = next {
-                pair.check(&page, &self.names[1])?;
                 page.rows().for_each(|row| sum.add(&pair.from, row));
                 let (insert, taken) = (pair.insert, page.rows().len() as u64);
                 let (name, last) = (pair.from.name.clone(), write_key(&pages.after));
@@ -485,16 +489,6 @@ impl Move {
 
 fn refuse<T>(line: String) -> Result<T, Stop> {
     Err(Stop::Refused(line))
-}
-
-impl Pair {
-    /// SQLite would number a row whose key is null; better to say it.
-    fn check(&self, page: &Page, to: &str) -> Result<(), Stop> {
-        let missing = |column: &&usize| page.rows().any(|row| row[**column] == Value::Null);
-        let Some(column) = self.to.key.iter().find(missing) else { return Ok(()) };
-        let (table, columns) = self.to.shape();
-        refuse(format!("a row of {table} has no {} yet, which {to} needs", columns[*column].name))
-    }
 }
 
 /// The statement for rows of a table. It lives as long as the process, as every other statement does: one per table.

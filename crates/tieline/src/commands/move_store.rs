@@ -11,6 +11,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tieline_core::events::numbering;
 use tieline_core::{Error, MIGRATIONS, installation};
 use tieline_db::migrate::{schema_version, sessions};
 use tieline_db::moving::{Move, Progress};
@@ -35,6 +36,8 @@ pub async fn run(settings: &Settings, from: &str, to: &str, json: bool) -> anyho
         folder::make(parent)?;
     }
     let [from, to] = tokio::task::spawn_blocking(move || open(from, to)).await??;
+    // What a node that was killed left without a place in the log would stay without one on SQLite.
+    while from.write(numbering::number).await.map_err(|error: Error| error)? > 0 {}
     let moving = Move::begin(from.clone(), to.clone(), names.clone()).await?;
     let mut meter = Meter::new("copying");
     moving.copy(|progress| meter.tell(progress)).await?;
