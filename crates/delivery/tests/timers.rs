@@ -12,6 +12,7 @@ use tieline_core::{Error, MIGRATIONS, contacts::Upsert};
 use tieline_db::{Config, Db};
 use tieline_delivery::timers::{BATCH, TimerLoop};
 use tieline_testkit::clock::VirtualClock;
+use tieline_testkit::postgres;
 use tieline_wire::native::event;
 
 const HOUR_US: i64 = 3_600_000_000;
@@ -62,7 +63,11 @@ async fn snooze(db: &Db, ctx: &Ctx, id: tieline_core::ids::ConversationId, until
 async fn snoozes_end_once_also_after_downtime() {
     let folder = tempfile::tempdir().expect("a folder");
     let clock = VirtualClock::new();
-    let mut config = Config::sqlite(folder.path().join("t.db"), MIGRATIONS);
+    let database = postgres::wanted();
+    let mut config = match &database {
+        Some(database) => Config::postgres(&database.url, MIGRATIONS),
+        None => Config::sqlite(folder.path().join("t.db"), MIGRATIONS),
+    };
     config.clock = Arc::new(clock.clone());
     let db = Db::open(config).expect("opens");
     let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };

@@ -20,6 +20,7 @@ use tieline_core::{Error, MIGRATIONS};
 use tieline_db::{Config, Db};
 use tieline_delivery::egress::{Answer, EgressPolicy, Guard, Resolver};
 use tieline_delivery::files::Files;
+use tieline_delivery::nodes::Numbering;
 use tieline_testkit::clock::VirtualClock;
 use tieline_testkit::openapi::Validator;
 use tieline_testkit::postgres;
@@ -35,6 +36,7 @@ pub struct App {
     pub clock: VirtualClock,
     /// A key of tenant `acme` with every scope, live.
     pub key: String,
+    numbering: Numbering,
     router: Router,
     validator: Validator,
     /// Attachments, and the database of SQLite.
@@ -113,8 +115,17 @@ impl App {
         let edge = Edge::new(Some("http://tieline.test"), ());
         let router = edge.body_limit(UPLOAD_ROUTE, upload_body_limit(&hub)).around(router);
         let document = serde_json::to_value(&document).expect("a document");
-        let mut app =
-            App { hub, db, clock, key: String::new(), router, validator: Validator::new(document), folder, postgres };
+        let mut app = App {
+            hub,
+            numbering: Numbering::new(db.clone()),
+            db,
+            clock,
+            key: String::new(),
+            router,
+            validator: Validator::new(document),
+            folder,
+            postgres,
+        };
         app.tenant("acme").await;
         app.key = app.key("acme", Mode::Live, &["full_access"]).await;
         app
@@ -186,10 +197,17 @@ impl App {
         rows.expect("every row").concat().into_bytes()
     }
 
+    /// Gives what has happened its place in the log, as a node does beside its requests.
+    pub async fn number(&self) {
+        while self.numbering.step().await.expect("numbers") {}
+    }
+
     /// Sends a request as it is and checks the answer against the document.
     pub async fn send(&self, request: Request<Body>) -> Reply {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        self.number().await;
         let response = self.router.clone().oneshot(request).await.expect("infallible");
+        self.number().await;
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, 32 << 20).await.expect("a body").to_vec();
         let content_type = parts.headers.get("content-type").map(|value| value.to_str().expect("text").to_owned());

@@ -76,6 +76,7 @@ pub async fn strangers(app: &App) -> [String; 2] {
 
 /// Everything that happened in tenant `acme` so far: position, name, sequence and data.
 pub async fn log(app: &App) -> Vec<(i64, String, Option<i64>, Value)> {
+    app.number().await;
     let events = app.db.read(|read| feed::of_tenant(read, TenantId(1), 0, 10_000)).await.expect("the log");
     let data = |event: &tieline_core::events::Stored| serde_json::from_str(&event.data).expect("JSON");
     events.iter().map(|event| (event.position, event.name.clone(), event.sequence, data(event))).collect()

@@ -37,7 +37,9 @@ pub async fn run(settings: &Settings, from: &str, to: &str, json: bool) -> anyho
     }
     let [from, to] = tokio::task::spawn_blocking(move || open(from, to)).await??;
     // What a node that was killed left without a place in the log would stay without one on SQLite.
-    while from.write(numbering::number).await.map_err(|error: Error| error)? > 0 {}
+    while from.read(numbering::is_any_unnumbered).await.map_err(|error: Error| error)? {
+        from.write(numbering::number).await.map_err(|error: Error| error)?;
+    }
     let moving = Move::begin(from.clone(), to.clone(), names.clone()).await?;
     let mut meter = Meter::new("copying");
     moving.copy(|progress| meter.tell(progress)).await?;

@@ -35,7 +35,7 @@ async fn fill(db: &Db, rows: fn(&str) -> usize) {
                     table.columns.iter().map(|column| format!("{} {n} ação", column.name)).collect();
                 let params = table.columns.iter().zip(&texts).zip(1..).map(|((column, text), place)| match column.ty {
                     Ty::Bool => Param::Bool(n % 2 == 0),
-                    Ty::Int => Param::Int((n as i64 - 3) * 1_000_000_007 * place),
+                    Ty::Int => Param::Int((n as i64 + 1) * 1_000_000_007 * place),
                     Ty::Real => Param::Real(n as f64 / 7.0),
                     Ty::Text | Ty::Json => Param::Text(text),
                     Ty::Bytes => Param::Bytes(text.as_bytes()),
@@ -170,6 +170,19 @@ async fn the_desk_goes_on_in_the_new_store_and_the_old_one_is_closed() {
         "{line}"
     );
     assert!(server.stop());
+
+    // An event that a killed node left without a place in the log gets one before it moves.
+    let db = open(Target::Postgres(new.url.clone())).await;
+    let unplace = "update events set position = -1 where position = (select max(position) from events)";
+    assert_eq!(db.write::<_, Error>(|tx| tx.execute(unplace, &[])).await.unwrap(), 1);
+    close(db).await;
+    let (third, third_target) = sqlite(&place, "third.db");
+    moved(&place, &new.url, &third);
+    let db = open(third_target).await;
+    let places = "select min(position) from events";
+    let least = db.read::<_, Error>(move |read| read.opt(places, &[], |row| row.get::<i64>(0))).await.unwrap();
+    assert_eq!(least, Some(1));
+    close(db).await;
 
     // Back to the old one, without what was written since.
     let server = Server::start(place.command(&["serve", "--reopen"]));
