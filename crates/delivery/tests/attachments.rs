@@ -27,6 +27,7 @@ use tieline_delivery::attachments::FetchLoop;
 use tieline_delivery::client::Client;
 use tieline_delivery::egress::{Answer, EgressPolicy, Guard, Resolver};
 use tieline_delivery::files::Files;
+use tieline_delivery::nodes::Numbering;
 use tieline_testkit::clock::VirtualClock;
 use tieline_testkit::postgres;
 use tieline_wire::native::event::data;
@@ -166,6 +167,7 @@ impl World {
 
     /// The events `message.updated` so far: sequence and data.
     async fn updates(&self) -> Vec<(Option<i64>, serde_json::Value)> {
+        while Numbering::new(self.db.clone()).step().await.unwrap() {}
         let events: Result<Vec<Stored>, Error> =
             self.db.read(|read| tieline_core::events::feed::after(read, 0, 1000, " message.updated ")).await;
         let json = |event: &Stored| (event.sequence, serde_json::from_str(&event.data).unwrap());
