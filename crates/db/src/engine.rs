@@ -82,6 +82,14 @@ impl Config {
         Config::new(Target::Postgres(url.into()), migrations, Limits::POSTGRES)
     }
 
+    /// The ordinary configuration of either.
+    pub fn of(target: Target, migrations: &'static [Migration]) -> Config {
+        match target {
+            Target::Sqlite(path) => Config::sqlite(path, migrations),
+            Target::Postgres(url) => Config::postgres(url, migrations),
+        }
+    }
+
     fn new(target: Target, migrations: &'static [Migration], limits: Limits) -> Config {
         Config { target, migrations, clock: Arc::new(SystemClock), seed: None, limits, faults: None }
     }
@@ -124,6 +132,8 @@ impl Stats {
 pub(crate) struct Shared {
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
+    /// Other processes may write to the same database.
+    pub is_shared: bool,
     pub stats: Stats,
     faults: Option<Arc<dyn Plan>>,
     topics: [watch::Sender<u64>; Topic::COUNT],
@@ -183,8 +193,6 @@ struct Inner {
     shared: Arc<Shared>,
     writes: Sender<Job>,
     writers: usize,
-    /// Whether all writes go through one thread, by the nature of the driver.
-    one_writer: bool,
     reads: Mutex<Option<Sender<ReadJob>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -198,6 +206,7 @@ impl Db {
         let shared = Arc::new(Shared {
             clock: config.clock,
             limits: config.limits,
+            is_shared: matches!(config.target, Target::Postgres(_)),
             stats: Stats::default(),
             faults: config.faults,
             topics: std::array::from_fn(|_| watch::channel(0).0),
@@ -215,7 +224,6 @@ impl Db {
         };
         // Writers of one seed must not give the same ids.
         let ids = |writer: u64| config.seed.map_or_else(Ids::from_os, |seed| Ids::seeded(seed.wrapping_add(writer)));
-        let one_writer = matches!(config.target, Target::Sqlite(_));
         let writers = match config.target {
             Target::Sqlite(path) => {
                 let conn = sqlite::open(&path, config.migrations, shared.clock.now())?;
@@ -244,7 +252,7 @@ impl Db {
             }
         };
         let reads = Mutex::new(Some(reads));
-        let inner = Inner { shared, writes, writers, one_writer, reads, threads: Mutex::new(threads) };
+        let inner = Inner { shared, writes, writers, reads, threads: Mutex::new(threads) };
         Ok(Db { inner: Arc::new(inner) })
     }
 
@@ -311,14 +319,29 @@ impl Db {
     ///
     /// One piece of work at a time: a later one takes the place of an earlier. None where the engine has several writers
     /// (PostgreSQL): there no group knows what the others commit before it.
-    pub fn join(&self, topic: Topic, work: impl Fn(&mut Tx) -> Result<AfterCommit> + Send + Sync + 'static) -> Option<Joined> {
+    pub fn join(
+        &self,
+        topic: Topic,
+        work: impl Fn(&mut Tx) -> Result<AfterCommit> + Send + Sync + 'static,
+    ) -> Option<Joined> {
         let shared = self.inner.shared.clone();
-        if !self.inner.one_writer {
+        if shared.is_shared {
             return None;
         }
         let work: Arc<Join> = Arc::new(work);
         *shared.joined.lock().expect("not poisoned") = Some((topic, work.clone()));
         Some(Joined { shared, work })
+    }
+
+    /// Whether other processes may write to it: on PostgreSQL. Then what memory knows of it may be old, and a row that is to
+    /// be changed must be locked first.
+    pub fn is_shared(&self) -> bool {
+        self.inner.shared.is_shared
+    }
+
+    /// Tells those who wait for `topic` on this node, as a commit of this node does.
+    pub fn wake(&self, topic: Topic) {
+        self.inner.shared.wake(1 << topic.0);
     }
 
     /// A receiver that changes after every commit that signalled `topic`.

@@ -87,8 +87,7 @@ impl Memory {
         };
         let cursor = deliveries::cursor(tx)?;
         let position = if known.passed.0 == cursor { known.passed.1.max(cursor) } else { cursor };
-        let mut step =
-            Step { configuration, fresh: Vec::new(), passed: (cursor, position), batch: None, more: false };
+        let mut step = Step { configuration, fresh: Vec::new(), passed: (cursor, position), batch: None, more: false };
         let Some(wanted) = &step.configuration.wanted else {
             // Nobody listens: everything up to here is passed over.
             let last = feed::last_position(tx)?;

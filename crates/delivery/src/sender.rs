@@ -205,13 +205,7 @@ pub struct Sender<P: Post> {
 
 impl<P: Post> Sender<P> {
     /// A sender over `db`. `due` brings the deliveries that fan-out on this node has made; while `paused` no attempt starts.
-    pub fn new(
-        db: Db,
-        post: P,
-        settings: Settings,
-        due: Taker,
-        paused: watch::Receiver<bool>,
-    ) -> Sender<P> {
+    pub fn new(db: Db, post: P, settings: Settings, due: Taker, paused: watch::Receiver<bool>) -> Sender<P> {
         let (send, messages) = mpsc::unbounded_channel();
         Sender {
             configuration: db.version(CONFIGURATION),

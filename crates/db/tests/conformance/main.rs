@@ -21,6 +21,7 @@ mod groups;
 mod join;
 mod migrations;
 mod model;
+mod numbers;
 mod postgres;
 mod proxy;
 mod queues;

@@ -21,10 +21,7 @@ impl Held {
     }
 
     fn takes(&self, share: &Share) -> bool {
-        self.complete
-            && self.is_active()
-            && self.queue.epoch() == share.epoch
-            && self.queue.room() >= share.rows.len()
+        self.complete && self.is_active() && self.queue.epoch() == share.epoch && self.queue.room() >= share.rows.len()
     }
 }
 
