@@ -25,7 +25,8 @@ fn follow(tx: &mut Tx) -> Result<(), Error> {
 
 #[test]
 fn it_shares_the_transaction_of_the_jobs_that_signalled() {
-    let db = Place::sqlite().open();
+    let place = Place::sqlite();
+    let db = place.open();
     let joined = db.join(TOPIC, |tx| follow(tx).map(|()| nothing())).expect("one writer");
     let groups = db.stats().groups();
     run(&db, |tx| announce(tx, 1)).unwrap();
@@ -39,7 +40,8 @@ fn it_shares_the_transaction_of_the_jobs_that_signalled() {
 
 #[test]
 fn a_job_that_was_refused_has_signalled_nothing() {
-    let db = Place::sqlite().open();
+    let place = Place::sqlite();
+    let db = place.open();
     let _joined = db.join(TOPIC, |tx| follow(tx).map(|()| nothing())).expect("one writer");
     let refused = wait(write(&db, |tx| {
         announce(tx, 1)?;
@@ -51,7 +53,8 @@ fn a_job_that_was_refused_has_signalled_nothing() {
 
 #[test]
 fn its_failure_is_not_the_group_s() {
-    let db = Place::sqlite().open();
+    let place = Place::sqlite();
+    let db = place.open();
     type Failing = fn(&mut Tx) -> Result<(), Error>;
     let failing: [Failing; 3] = [
         |_| Err(Error::Sql("no".into())),
@@ -113,5 +116,6 @@ fn it_learns_of_the_commit_before_any_caller_and_only_then() {
 
 #[test]
 fn nothing_joins_where_there_are_several_writers() {
-    assert!(Place::postgres().open().join(TOPIC, |_| Ok(nothing())).is_none());
+    let place = Place::postgres();
+    assert!(place.open().join(TOPIC, |_| Ok(nothing())).is_none());
 }
