@@ -23,6 +23,9 @@
 //!
 //! Linux only: `flock` and `setpriv` of util-linux. `TIELINE_PG_BIN` names another folder of binaries.
 
+mod pooler;
+
+pub use pooler::Pooler;
 use std::{
     collections::hash_map::DefaultHasher,
     ffi::OsStr,
