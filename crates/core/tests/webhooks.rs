@@ -19,7 +19,6 @@ use tieline_testkit::postgres;
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
-
 /// The part of the native shape that the core itself reads.
 fn render(event: &Event) -> String {
     match event {
@@ -102,7 +101,7 @@ impl Bench {
 
     /// What the numbering (on PostgreSQL) and the fan-out do, for one endpoint.
     async fn fan_out(&self, endpoint: EndpointId) {
-        let moved: Result<bool> = self
+        let moved: Result<Option<_>> = self
             .write(move |tx, _| {
                 numbering::number(tx)?;
                 let from = deliveries::cursor(tx)?;
@@ -114,7 +113,7 @@ impl Bench {
                 deliveries::fan_out(tx, &FanOut { from, to, deliveries })
             })
             .await;
-        assert!(moved.expect("fans out"));
+        assert!(moved.expect("fans out").is_some());
     }
 
     /// Claims what is due and ends every waiting delivery so.
@@ -132,6 +131,7 @@ impl Bench {
                     epoch: claimed.epoch,
                     delivery: row.id,
                     number: row.attempts + 1,
+                    earlier_attempts: row.earlier_attempts,
                     at: 1,
                     duration_us: 1500,
                     status_code: Some(if status == Status::Succeeded { 200 } else { 500 }),
