@@ -1,12 +1,10 @@
-//! What a node of several does beside its own work, on PostgreSQL: it gives committed events their place in the log, and
-//! it looks what the others have done (docs/adr/0006).
+//! What a node of several does beside its own work, on PostgreSQL: it looks what the others have done (docs/adr/0006).
 //!
 //! Looking is polling: a few rows, five times a second. It is the truth between nodes; there is no message that could be
 //! lost. What has changed wakes the same topics as a commit of this node, so no other loop knows of it.
 
 use std::time::Duration;
 use tieline_core::Result;
-use tieline_core::events::numbering::{NUMBERED_AT_ONCE, is_any_unnumbered, number};
 use tieline_core::events::{CONFIGURATION, DELIVERIES, EVENTS};
 use tieline_core::installation::{News, news};
 use tieline_db::Db;
@@ -15,51 +13,8 @@ use tokio::sync::watch;
 /// How often a node looks what the others have done; what they change holds here at most this much later, and the time of
 /// a look.
 pub const LOOK: Duration = Duration::from_millis(200);
-/// Longest wait of the numbering: a node that ends between a commit and its numbering leaves events to the others. Also the
-/// wait after a look that failed.
+/// Wait after a look that failed.
 const POLL: Duration = Duration::from_secs(1);
-
-/// Numbers the log.
-pub struct Numbering {
-    db: Db,
-}
-
-impl Numbering {
-    /// Over `db`.
-    pub fn new(db: Db) -> Numbering {
-        Numbering { db }
-    }
-
-    /// Gives committed events their places; false when none waits.
-    pub async fn step(&self) -> Result<bool> {
-        if !self.db.read(is_any_unnumbered).await? {
-            return Ok(false);
-        }
-        Ok(self.db.write(number).await? == NUMBERED_AT_ONCE)
-    }
-
-    /// Runs until `stop` is set, woken by commits of this node that emitted events. What is committed later is numbered by
-    /// another node, or at the next start. Errors are logged and tried again.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut woken = self.db.watch(EVENTS);
-        loop {
-            woken.borrow_and_update();
-            match self.step().await {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::warn!(error = %error, source = ?error.source, "numbering the log failed; trying again");
-                    tokio::time::sleep(LOOK).await;
-                }
-            }
-            tokio::select! {
-                _ = woken.changed() => {}
-                () = tokio::time::sleep(POLL) => {}
-                _ = stop.changed() => return,
-            }
-        }
-    }
-}
 
 /// Looks what other nodes have done.
 pub struct Neighbours {

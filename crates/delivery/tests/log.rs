@@ -12,14 +12,13 @@ use tieline_core::webhooks::{self, CreateEndpoint, Endpoint, Format};
 use tieline_core::{Error, MIGRATIONS};
 use tieline_db::{Config, Db, Tx, params};
 use tieline_delivery::fan_out::FanOutLoop;
-use tieline_delivery::nodes::Numbering;
+use tieline_delivery::handover::handover;
 use tieline_testkit::postgres::Database;
 use tieline_wire::native::event;
 
 /// A node: what numbers and fans out, and a reader of the feed that goes on from the last place it saw.
 struct Node {
     db: Db,
-    numbering: Numbering,
     fan_out: FanOutLoop,
     position: i64,
     read: Vec<EventId>,
@@ -28,18 +27,11 @@ struct Node {
 impl Node {
     fn on(database: &Database) -> Node {
         let db = Db::open(Config::postgres(&database.url, MIGRATIONS)).expect("opens");
-        let (due, _) = tokio::sync::mpsc::unbounded_channel();
-        Node {
-            numbering: Numbering::new(db.clone()),
-            fan_out: FanOutLoop::new(db.clone(), due),
-            position: 0,
-            read: Vec::new(),
-            db,
-        }
+        let (giver, _) = handover();
+        Node { fan_out: FanOutLoop::new(db.clone(), giver), position: 0, read: Vec::new(), db }
     }
     /// Everything that can be done now.
     async fn work(&mut self, ctx: &Ctx) {
-        while self.numbering.step().await.expect("numbers") {}
         while self.fan_out.step().await.expect("fans out") {}
         let (tenant, position) = (ctx.tenant, self.position);
         let events = self.db.read(move |read| feed::of_tenant(read, tenant, position, 1000)).await.expect("the feed");

@@ -23,12 +23,13 @@ use tieline_delivery::client::Client;
 use tieline_delivery::egress::{Guard, Resolver};
 use tieline_delivery::fan_out::FanOutLoop;
 use tieline_delivery::files::Files;
+use tieline_delivery::handover::handover;
 use tieline_delivery::housekeeping::Housekeeping;
-use tieline_delivery::nodes::{Neighbours, Numbering};
+use tieline_delivery::nodes::Neighbours;
 use tieline_delivery::sender::{self, Sender};
 use tieline_delivery::timers::TimerLoop;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Time for open requests to be answered when the server stops.
@@ -182,7 +183,7 @@ pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running
         Edge::new(Some(&public_url), http_metrics).body_limit(UPLOAD_ROUTE, upload_body_limit(&hub)).around(router);
 
     let (stop, stopped) = watch::channel(false);
-    let (due, due_receiver) = mpsc::unbounded_channel();
+    let (due, due_receiver) = handover();
     let (pause, pause_receiver) = watch::channel(paused);
     let client = Client::new(hub.guard.clone(), &[]).context("cannot set up TLS")?;
     let sender_settings = sender::Settings {
@@ -211,9 +212,7 @@ pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running
         ("the sender", tokio::spawn(sender.run(stopped.clone(), SENDER_GRACE))),
     ];
     if is_shared {
-        let (numbering, neighbours) = (Numbering::new(db.clone()), Neighbours::new(db, pause));
-        loops.push(("numbering the log", tokio::spawn(numbering.run(stopped.clone()))));
-        loops.push(("looking at other nodes", tokio::spawn(neighbours.run(stopped))));
+        loops.push(("looking at other nodes", tokio::spawn(Neighbours::new(db, pause).run(stopped))));
     } else {
         let desk = Desk { hub: hub.clone(), pause: Some(pause) };
         let desk = admin::serve(desk, &folder::socket(&settings.data_dir), stopped)?;

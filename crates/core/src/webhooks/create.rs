@@ -38,6 +38,7 @@ pub struct CreateEndpoint {
 ///
 /// Errors: `webhook_limit_reached`.
 pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &CreateEndpoint) -> Result<Endpoint> {
+    tenants::lock(tx, ctx.tenant)?; // two at once count each other
     let tenant = tenants::get(tx, ctx.tenant)?;
     let count: i64 = tx.opt(sql::COUNT, &params![ctx.tenant.0], |row| row.get(0))?.unwrap_or(0);
     if count >= tenant.plan.max_webhooks {
