@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tieline_api::http::layers::Edge;
 use tieline_api::http::server::{self, Limits};
+use tieline_api::limits::Publisher;
 use tieline_api::operations::{self, Operations};
 use tieline_api::v1::attachments::{UPLOAD_ROUTE, upload_body_limit};
 use tieline_api::{Hub, hub};
@@ -45,6 +46,7 @@ pub struct Running {
     /// Whether it sends no webhooks.
     pub paused: bool,
     stop: watch::Sender<bool>,
+    answered: watch::Sender<bool>,
     http: JoinHandle<server::Ended>,
     /// By name, in the order in which they are waited for.
     loops: Vec<(&'static str, JoinHandle<()>)>,
@@ -59,6 +61,7 @@ impl Running {
         if let server::Ended::Cut(connections) = self.http.await.context("the HTTP server ended badly")? {
             tracing::warn!(connections, "{connections} connections were still busy and were cut");
         }
+        let _ = self.answered.send(true);
         for (name, task) in self.loops {
             task.await.with_context(|| format!("{name} ended badly"))?;
         }
@@ -91,6 +94,7 @@ pub async fn open(settings: &Settings) -> anyhow::Result<Hub> {
         guard: Guard::new(settings.policy.clone(), Resolver::System),
         public_url,
         principals: Default::default(),
+        proxies: settings.proxies.clone(),
         random: hub::os_random,
     }))
 }
@@ -139,6 +143,8 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
         Edge::new(Some(&public_url), http_metrics).body_limit(UPLOAD_ROUTE, upload_body_limit(&hub)).around(router);
 
     let (stop, stopped) = watch::channel(false);
+    // For what follows from requests: it ends after the last of them.
+    let (answered, all_answered) = watch::channel(false);
     let (due, due_receiver) = mpsc::unbounded_channel();
     let (pause, pause_receiver) = watch::channel(paused);
     let client = Client::new(hub.guard.clone(), &[]).context("cannot set up TLS")?;
@@ -163,6 +169,7 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
     let timers = TimerLoop::new(db.clone(), tieline_wire::native::event::data);
     let loops = vec![
         ("the socket for commands", tokio::spawn(desk)),
+        ("counting requests", tokio::spawn(Publisher::new(hub.clone()).run(all_answered))),
         ("noting the use of keys", tokio::spawn(tieline_api::last_used::run(hub.clone(), stopped.clone()))),
         ("timers", tokio::spawn(timers.run(stopped.clone()))),
         ("housekeeping", tokio::spawn(Housekeeping::new(db.clone(), Kept::default()).run(stopped.clone()))),
@@ -171,5 +178,5 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
         ("the sender", tokio::spawn(sender.run(stopped, SENDER_GRACE))),
     ];
     let http = tokio::spawn(server::serve(listener, router, limits, shutdown));
-    Ok(Running { addr, public_url, hub, paused, stop, http, loops, _lock: lock })
+    Ok(Running { addr, public_url, hub, paused, stop, answered, http, loops, _lock: lock })
 }
