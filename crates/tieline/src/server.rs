@@ -23,11 +23,12 @@ use tieline_delivery::client::Client;
 use tieline_delivery::egress::{Guard, Resolver};
 use tieline_delivery::fan_out::FanOutLoop;
 use tieline_delivery::files::Files;
+use tieline_delivery::handover::handover;
 use tieline_delivery::housekeeping::Housekeeping;
 use tieline_delivery::sender::{self, Sender};
 use tieline_delivery::timers::TimerLoop;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Time for open requests to be answered when the server stops.
@@ -156,7 +157,7 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
     let (stop, stopped) = watch::channel(false);
     // For what follows from requests: it ends after the last of them.
     let (answered, all_answered) = watch::channel(false);
-    let (due, due_receiver) = mpsc::unbounded_channel();
+    let (due, due_receiver) = handover();
     let (pause, pause_receiver) = watch::channel(paused);
     let client = Client::new(hub.guard.clone(), &[]).context("cannot set up TLS")?;
     let sender_settings = sender::Settings {
