@@ -14,7 +14,7 @@ use tieline_core::contacts::Upsert;
 use tieline_core::conversations::channel::Channel;
 use tieline_core::conversations::{Customer, StartOutbound, StartOutboundVerb, Started};
 use tieline_core::ctx::Ctx;
-use tieline_core::events::Stored;
+use tieline_core::events::{Stored, numbering};
 use tieline_core::idempotency::Reply;
 use tieline_core::ids::{AttachmentId, TenantId};
 use tieline_core::messages::direction::Direction;
@@ -27,7 +27,6 @@ use tieline_delivery::attachments::FetchLoop;
 use tieline_delivery::client::Client;
 use tieline_delivery::egress::{Answer, EgressPolicy, Guard, Resolver};
 use tieline_delivery::files::Files;
-use tieline_delivery::nodes::Numbering;
 use tieline_testkit::clock::VirtualClock;
 use tieline_testkit::postgres;
 use tieline_wire::native::event::data;
@@ -167,7 +166,9 @@ impl World {
 
     /// The events `message.updated` so far: sequence and data.
     async fn updates(&self) -> Vec<(Option<i64>, serde_json::Value)> {
-        while Numbering::new(self.db.clone()).step().await.unwrap() {}
+        while self.db.read(numbering::is_any_unnumbered).await.unwrap() {
+            self.db.write(numbering::number).await.unwrap();
+        }
         let events: Result<Vec<Stored>, Error> =
             self.db.read(|read| tieline_core::events::feed::after(read, 0, 1000, " message.updated ")).await;
         let json = |event: &Stored| (event.sequence, serde_json::from_str(&event.data).unwrap());

@@ -5,12 +5,11 @@ use tieline_core::conversations::channel::Channel;
 use tieline_core::conversations::status::Status;
 use tieline_core::conversations::{self, Customer, StartOutbound, StartOutboundVerb, Update};
 use tieline_core::ctx::Ctx;
-use tieline_core::events::feed;
+use tieline_core::events::{feed, numbering};
 use tieline_core::idempotency::Reply;
 use tieline_core::tenants::{self, CreateTenant, Plan};
 use tieline_core::{Error, MIGRATIONS, contacts::Upsert};
 use tieline_db::{Config, Db};
-use tieline_delivery::nodes::Numbering;
 use tieline_delivery::timers::{BATCH, TimerLoop};
 use tieline_testkit::clock::VirtualClock;
 use tieline_testkit::postgres;
@@ -99,7 +98,9 @@ async fn snoozes_end_once_also_after_downtime() {
     let statuses: Vec<Status> = now.await.expect("there").iter().map(|v| v.status).collect();
     assert_eq!(statuses[0], Status::Snoozed);
     assert!(statuses[1..].iter().all(|status| *status == Status::Active));
-    while Numbering::new(db.clone()).step().await.expect("numbers") {}
+    while db.read(numbering::is_any_unnumbered).await.expect("looks") {
+        db.write(numbering::number).await.expect("numbers");
+    }
     let log = db.read(move |read| feed::of_tenant(read, tenant, 0, 10_000)).await.expect("the log");
     let woken: Vec<_> =
         log.iter().filter(|event| event.cause.as_deref() == Some(r#"{"type":"timer","id":"snooze"}"#)).collect();

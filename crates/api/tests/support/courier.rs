@@ -11,7 +11,6 @@ use tieline_core::events::DELIVERIES;
 use tieline_delivery::client::Client;
 use tieline_delivery::fan_out::FanOutLoop;
 use tieline_delivery::handover::handover;
-use tieline_delivery::nodes::Numbering;
 use tieline_delivery::queue::Rules;
 use tieline_delivery::sender::{Sender, Settings};
 use tokio::sync::watch;
@@ -81,7 +80,6 @@ async fn answer(State(script): State<Arc<Mutex<Script>>>, headers: HeaderMap, bo
 
 /// Fan-out and sender of one node.
 pub struct Courier {
-    numbering: Numbering,
     fan_out: FanOutLoop,
     sender: Sender<Client>,
     woken: watch::Receiver<u64>,
@@ -103,7 +101,6 @@ impl Courier {
         };
         let client = Client::new(app.hub.guard.clone(), &[]).expect("a client");
         Courier {
-            numbering: Numbering::new(app.db.clone()),
             fan_out: FanOutLoop::new(app.db.clone(), due),
             sender: Sender::new(app.db.clone(), client, settings, receiver, paused),
             woken: app.db.watch(DELIVERIES),
@@ -114,7 +111,6 @@ impl Courier {
 
     /// Fans out the log to its end.
     pub async fn fan_out(&mut self) {
-        while self.numbering.step().await.expect("numbers") {}
         while self.fan_out.step().await.expect("fans out") {}
     }
 
