@@ -62,7 +62,7 @@ fn open(ctx: &Ctx, person: usize, reference: Option<String>, once: Option<Once<S
         external_reference: reference,
         contact: Customer::Found(Upsert {
             email: Some(format!("p{person}@example.com")),
-            external_id: (person % 2 == 0).then(|| format!("p{person}")),
+            external_id: person.is_multiple_of(2).then(|| format!("p{person}")),
             ..Upsert::default()
         }),
         subject: None,
@@ -218,7 +218,7 @@ async fn every_verb_at_once_on_two_nodes() {
         .map(|n| tokio::spawn(caller(nodes[n as usize % 2].clone(), ctx.clone(), n, shared.clone())))
         .collect();
     let mut told = Told::default();
-    shared.iter().for_each(|id| drop(told.messages.insert(*id, 1)));
+    told.messages.extend(shared.iter().map(|id| (*id, 1)));
     for caller in callers {
         let one = caller.await.expect("no panic");
         for (id, count) in one.messages {
