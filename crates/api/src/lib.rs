@@ -1,10 +1,12 @@
 //! HTTP: one folder per dialect over shared mechanics.
 
 pub mod caller;
+mod endpoints;
 pub mod files;
 pub mod http;
 pub mod hub;
 pub mod last_used;
+mod once;
 pub mod operations;
 pub mod setup;
 pub mod v1;

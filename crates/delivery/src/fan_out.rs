@@ -10,7 +10,6 @@ use tieline_core::ids::{ConversationId, EndpointId, TenantId};
 use tieline_core::webhooks::{self, Endpoint};
 use tieline_core::{Result, installation};
 use tieline_db::{Db, Read};
-use tieline_wire::native;
 use tokio::sync::mpsc;
 
 /// Events read at once.
@@ -145,10 +144,10 @@ impl FanOutLoop {
                 tenant: event.tenant,
                 position: event.position,
                 event: event.id,
-                event_type: event.name.clone(),
+                event_type: endpoint.format.word(&event.name).to_owned(),
                 conversation: event.conversation,
                 sequence: event.sequence,
-                body: native::event::body(event, previous),
+                body: tieline_wire::body(endpoint.format, event, previous),
             });
         }
         Ok(deliveries)

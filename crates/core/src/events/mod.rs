@@ -13,6 +13,7 @@ use crate::conversations::Conversation;
 use crate::ctx::Ctx;
 use crate::ids::{ConversationId, EventId, InboxId, TeamId, TenantId, UserId};
 use crate::messages::Message;
+use crate::tenants::Counting;
 use crate::{Error, Result};
 use serde::Serialize;
 use tieline_db::{Param, Topic, Tx, params};
@@ -182,6 +183,8 @@ pub struct Stored {
 #[derive(Default)]
 pub struct Batch {
     rows: Vec<Row>,
+    /// What lists show as totals follows from the events.
+    counting: Counting,
 }
 
 struct Row {
@@ -202,6 +205,7 @@ impl Batch {
     pub fn add(&mut self, tx: &mut Tx, ctx: &Ctx, event: &Event, sequence: Option<i64>) -> Result<EventId> {
         let id = tx.new_id();
         let conversation = event.conversation();
+        self.counting.see(ctx.tenant, event);
         self.rows.push(Row {
             id,
             tenant: ctx.tenant.0,
@@ -238,7 +242,7 @@ impl Batch {
         }
         tx.run_many(&sql::INSERT, &params)?;
         tx.signal(EVENTS);
-        Ok(())
+        self.counting.write(tx)
     }
 }
 
