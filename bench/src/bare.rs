@@ -62,10 +62,10 @@ fn insert(conn: &Connection, n: u64, known: &mut HashSet<u64>, data: &str) -> ru
     };
     if known.insert(customer) {
         conn.prepare_cached(
-            "insert into contacts (tenant_id, id, name, email, phone, external_id, custom_fields, created_at, updated_at) \
-             values (1, ?1, 'Marta Kowalska', ?2, ?3, null, '{}', ?4, ?4)",
+            "insert into contacts (tenant_id, id, number, name, email, phone, external_id, custom_fields, created_at, updated_at) \
+             values (1, ?1, ?5, 'Marta Kowalska', ?2, ?3, null, '{}', ?4, ?4)",
         )?
-        .execute(params![contact, sample::email(customer), sample::phone(customer), now])?;
+        .execute(params![contact, sample::email(customer), sample::phone(customer), now, 2 * n as i64])?;
         for (kind, value) in [("email", sample::email(customer)), ("phone", sample::phone(customer))] {
             conn.prepare_cached(
                 "insert into handles (tenant_id, kind, match_key, value, contact_id, is_primary, created_at) \
@@ -92,11 +92,11 @@ fn insert(conn: &Connection, n: u64, known: &mut HashSet<u64>, data: &str) -> ru
         now
     ])?;
     conn.prepare_cached(
-        "insert into messages (tenant_id, id, conversation_id, direction, author_type, author_id, author_name, text, \
+        "insert into messages (tenant_id, id, number, conversation_id, direction, author_type, author_id, author_name, text, \
          sent_at, created_at, updated_at) \
-         values (1, ?1, ?2, 'inbound', 'contact', ?3, 'Marta Kowalska', ?4, ?5, ?5, ?5)",
+         values (1, ?1, ?6, ?2, 'inbound', 'contact', ?3, 'Marta Kowalska', ?4, ?5, ?5, ?5)",
     )?
-    .execute(params![id(), conversation, contact, sample::TEXT, now])?;
+    .execute(params![id(), conversation, contact, sample::TEXT, now, 2 * n as i64 + 1])?;
     event("conversation.created", Some(conversation), Some(1), &data[..800])?;
     event("message.received", Some(conversation), Some(2), data)?;
     Ok(())

@@ -356,10 +356,11 @@ async fn a_conversation_carries_fifty_tags() {
         .db
         .write(|tx| {
             for number in 0..51 {
-                let (id, slug) = (tx.new_id(), format!("t{number}"));
+                let (id, slug, place) = (tx.new_id(), format!("t{number}"), tx.take_number()?);
                 tx.execute(
-                    "insert into tags (tenant_id, id, slug, name, created_at, updated_at) values (1, $1, $2, $2, 1, 1)",
-                    &tieline_db::params![id, &slug],
+                    "insert into tags (tenant_id, id, number, slug, name, created_at, updated_at) \
+                     values (1, $1, $2, $3, $3, 1, 1)",
+                    &tieline_db::params![id, place, &slug],
                 )?;
             }
             Ok(())

@@ -1,6 +1,9 @@
 -- The whole first schema. Types are PostgreSQL's names; SQLite takes them by affinity. Times are microseconds UTC.
 -- Every table of a tenant leads with tenant_id: a tenant is the unit of sharding.
 
+-- Numbers for whoever addresses things by an integer: one sequence for all nouns and tenants. Conversations have their own.
+{{numbers}};
+
 -- Facts of the installation: the check value of the secret key, cursors of readers of the log.
 create table installation (name text primary key, value text not null);
 
@@ -36,6 +39,7 @@ create table tenant_counters (
 create table users (
   tenant_id bigint not null,
   id uuid not null,
+  number bigint not null,
   email text not null,
   name text not null,
   role text not null,
@@ -47,6 +51,7 @@ create table users (
   updated_at bigint not null,
   primary key (tenant_id, id)
 ) {{without_rowid}};
+create unique index users_number on users (tenant_id, number);
 create unique index users_email on users (tenant_id, email);
 create unique index users_access_token on users (access_token_hash);
 
@@ -73,12 +78,14 @@ create unique index api_keys_hash on api_keys (hash);
 create table teams (
   tenant_id bigint not null,
   id uuid not null,
+  number bigint not null,
   name text not null,
   description text,
   created_at bigint not null,
   updated_at bigint not null,
   primary key (tenant_id, id)
 ) {{without_rowid}};
+create unique index teams_number on teams (tenant_id, number);
 create unique index teams_name on teams (tenant_id, name);
 create table team_members (
   tenant_id bigint not null,
@@ -91,6 +98,7 @@ create index team_members_user on team_members (tenant_id, user_id);
 create table inboxes (
   tenant_id bigint not null,
   id uuid not null,
+  number bigint not null,
   name text not null,
   channel text not null,
   identifier text not null,
@@ -100,6 +108,7 @@ create table inboxes (
   updated_at bigint not null,
   primary key (tenant_id, id)
 ) {{without_rowid}};
+create unique index inboxes_number on inboxes (tenant_id, number);
 create unique index inboxes_identifier on inboxes (identifier);
 create index inboxes_channel on inboxes (tenant_id, channel, created_at, id);
 create index inboxes_endpoint on inboxes (tenant_id, endpoint_id) where endpoint_id is not null;
@@ -107,6 +116,7 @@ create index inboxes_endpoint on inboxes (tenant_id, endpoint_id) where endpoint
 create table contacts (
   tenant_id bigint not null,
   id uuid not null,
+  number bigint not null,
   name text not null,
   email text,                          -- the primary handles, as given; handles holds them all
   phone text,
@@ -116,6 +126,7 @@ create table contacts (
   updated_at bigint not null,
   primary key (tenant_id, id)
 ) {{without_rowid}};
+create unique index contacts_number on contacts (tenant_id, number);
 create index contacts_updated on contacts (tenant_id, updated_at, id);
 
 -- A contact's addresses. match_key is what makes two spellings the same address.
@@ -180,6 +191,7 @@ create index conversations_previous on conversations (tenant_id, previous_id) wh
 create table tags (
   tenant_id bigint not null,
   id uuid not null,
+  number bigint not null,
   slug text not null,
   name text not null,
   description text,
@@ -187,6 +199,7 @@ create table tags (
   updated_at bigint not null,
   primary key (tenant_id, id)
 ) {{without_rowid}};
+create unique index tags_number on tags (tenant_id, number);
 create unique index tags_slug on tags (tenant_id, slug);
 create table conversation_tags (
   tenant_id bigint not null,
@@ -200,6 +213,7 @@ create index conversation_tags_tag on conversation_tags (tenant_id, tag_id, conv
 create table custom_fields (
   tenant_id bigint not null,
   id uuid not null,
+  number bigint not null,
   entity text not null,
   key text not null,
   name text not null,
@@ -209,11 +223,13 @@ create table custom_fields (
   updated_at bigint not null,
   primary key (tenant_id, id)
 ) {{without_rowid}};
+create unique index custom_fields_number on custom_fields (tenant_id, number);
 create unique index custom_fields_key on custom_fields (tenant_id, entity, key);
 
 create table messages (
   tenant_id bigint not null,
   id uuid not null,
+  number bigint not null,              -- taken while the conversation is held: grows within it
   conversation_id uuid not null,
   direction text not null,
   author_type text not null,
@@ -229,7 +245,7 @@ create table messages (
   updated_at bigint not null,
   primary key (tenant_id, id)
 ) {{without_rowid}};
-create index messages_conversation on messages (tenant_id, conversation_id, id);
+create unique index messages_number on messages (tenant_id, conversation_id, number);
 create unique index messages_external on messages (tenant_id, conversation_id, external_id) where external_id is not null;
 
 create table attachments (
@@ -273,6 +289,7 @@ create unique index events_id on events (tenant_id, id);
 create table webhook_endpoints (
   tenant_id bigint not null,
   id uuid not null,
+  number bigint not null,
   name text not null,
   description text,
   url text not null,
@@ -293,6 +310,7 @@ create table webhook_endpoints (
   updated_at bigint not null,
   primary key (tenant_id, id)
 ) {{without_rowid}};
+create unique index webhook_endpoints_number on webhook_endpoints (tenant_id, number);
 
 -- The moving part of an endpoint: who sends for it, when it is next due, and how it has been doing.
 create table endpoint_states (

@@ -307,10 +307,11 @@ async fn every_verb(desk: &Desk) -> Vec<String> {
         .db
         .write(move |tx| {
             for slug in ["vip", "late"] {
-                let id = tx.new_id();
+                let (id, number) = (tx.new_id(), tx.take_number()?);
                 tx.execute(
-                    "insert into tags (tenant_id, id, slug, name, created_at, updated_at) values ($1, $2, $3, $3, 1, 1)",
-                    &params![tenant.0, id, slug],
+                    "insert into tags (tenant_id, id, number, slug, name, created_at, updated_at) \
+                     values ($1, $2, $3, $4, $4, 1, 1)",
+                    &params![tenant.0, id, number, slug],
                 )?;
             }
             Ok(())

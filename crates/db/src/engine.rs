@@ -82,6 +82,14 @@ impl Config {
         Config::new(Target::Postgres(url.into()), migrations, Limits::POSTGRES)
     }
 
+    /// The ordinary configuration of either.
+    pub fn of(target: Target, migrations: &'static [Migration]) -> Config {
+        match target {
+            Target::Sqlite(path) => Config::sqlite(path, migrations),
+            Target::Postgres(url) => Config::postgres(url, migrations),
+        }
+    }
+
     fn new(target: Target, migrations: &'static [Migration], limits: Limits) -> Config {
         Config { target, migrations, clock: Arc::new(SystemClock), seed: None, limits, faults: None }
     }
@@ -124,6 +132,8 @@ impl Stats {
 pub(crate) struct Shared {
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
+    /// Other processes may write to the same database.
+    pub is_shared: bool,
     pub stats: Stats,
     faults: Option<Arc<dyn Plan>>,
     topics: [watch::Sender<u64>; Topic::COUNT],
@@ -169,6 +179,7 @@ impl Db {
         let shared = Arc::new(Shared {
             clock: config.clock,
             limits: config.limits,
+            is_shared: matches!(config.target, Target::Postgres(_)),
             stats: Stats::default(),
             faults: config.faults,
             topics: std::array::from_fn(|_| watch::channel(0).0),
@@ -272,6 +283,17 @@ impl Db {
             }
             TrySendError::Disconnected(_) => gone(),
         }
+    }
+
+    /// Whether other processes may write to it: on PostgreSQL. Then what memory knows of it may be old, and a row that is to
+    /// be changed must be locked first.
+    pub fn is_shared(&self) -> bool {
+        self.inner.shared.is_shared
+    }
+
+    /// Tells those who wait for `topic` on this node, as a commit of this node does.
+    pub fn wake(&self, topic: Topic) {
+        self.inner.shared.wake(1 << topic.0);
     }
 
     /// A receiver that changes after every commit that signalled `topic`.

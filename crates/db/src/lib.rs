@@ -29,5 +29,5 @@ pub use job::{Keys, SetVerb};
 pub use many::{Many, Ty};
 pub use migrate::Migration;
 pub use sqlite::snapshot;
-pub use tx::{Read, Tx};
+pub use tx::{Numbers, Read, Tx};
 pub use value::{FromColumn, Param, Row};

@@ -1,8 +1,12 @@
 //! Schema versions: numbered texts, each applied once inside a transaction of its own, refused when newer than us.
 //!
-//! A text is portable but for two words replaced per driver: `{{position}}` (a column that numbers rows in commit order:
-//! the row id on SQLite, empty until the sequencer fills it on PostgreSQL) and `{{without_rowid}}` (SQLite keeps such a
-//! table as one tree ordered by its key).
+//! A text is portable but for a few words replaced per driver: `{{position}}` (a column that numbers rows in commit order:
+//! the row id on SQLite, empty until the sequencer fills it on PostgreSQL), `{{without_rowid}}` (SQLite keeps such a
+//! table as one tree ordered by its key) and `{{numbers}}` (what [`crate::Tx::take_numbers`] takes from: a row that counts
+//! on SQLite; a sequence on PostgreSQL, where such a row would let one writer in at a time).
+
+use crate::census::census;
+use crate::{Result, Target, postgres};
 
 /// One step of the schema.
 pub struct Migration {
@@ -14,17 +18,33 @@ pub struct Migration {
     pub sql: &'static str,
 }
 
+/// The version of the schema that is there, without changing it; 0 where there is none. Blocks.
+///
+/// Errors: as [`crate::Db::open`].
+pub fn schema_version(target: &Target) -> Result<i64> {
+    match target {
+        Target::Sqlite(path) if !path.exists() => Ok(0),
+        Target::Sqlite(path) => census(path).map(|census| census.schema_version),
+        Target::Postgres(url) => postgres::schema_version(url),
+    }
+}
+
 pub(crate) const TABLE: &str = "create table if not exists schema_version \
     (version bigint primary key, name text not null, applied_at bigint not null)";
+/// JavaScript and JSON readers keep integers up to 2^53.
+const NUMBERS_POSTGRES: &str = "create sequence numbers as bigint maxvalue 9007199254740991";
+const NUMBERS_SQLITE: &str = "create table numbers (last bigint not null); insert into numbers (last) values (0)";
 pub(crate) const CURRENT: &str = "select coalesce(max(version), 0) from schema_version";
 pub(crate) const RECORD: &str = "insert into schema_version (version, name, applied_at) values ($1, $2, $3)";
 
 pub(crate) fn for_sqlite(sql: &str) -> String {
-    sql.replace("{{position}}", "integer primary key").replace("{{without_rowid}}", "without rowid")
+    sql.replace("{{position}}", "integer primary key")
+        .replace("{{without_rowid}}", "without rowid")
+        .replace("{{numbers}}", NUMBERS_SQLITE)
 }
 
 pub(crate) fn for_postgres(sql: &str) -> String {
-    sql.replace("{{position}}", "bigint").replace("{{without_rowid}}", "")
+    sql.replace("{{position}}", "bigint").replace("{{without_rowid}}", "").replace("{{numbers}}", NUMBERS_POSTGRES)
 }
 
 /// The newest version among `migrations`.

@@ -350,6 +350,23 @@ pub(crate) fn open(url: &str, migrations: &[Migration], now: i64, writers: usize
     })
 }
 
+/// The version of the schema, without changing it; 0 where there is none.
+pub(crate) fn schema_version(url: &str) -> Result<i64> {
+    let address = Arc::new(address::parse(url)?);
+    std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let mut session = Session::new(address)?;
+            session.ensure()?;
+            if session.simple("select to_regclass('schema_version')")?.is_none() {
+                return Ok(0);
+            }
+            let version = session.simple(migrate::CURRENT)?;
+            Ok(version.and_then(|version| version.parse().ok()).unwrap_or(0))
+        });
+        looking.join().unwrap_or_else(|_| Err(Error::Unavailable("looking at the database panicked".into())))
+    })
+}
+
 /// Connects the first two and refuses when the same server process answers both: then a pooler in transaction mode stands
 /// between, which would mix up their prepared statements.
 fn refuse_shared(sessions: &mut [Session]) -> Result<()> {
@@ -367,7 +384,11 @@ fn refuse_shared(sessions: &mut [Session]) -> Result<()> {
 
 /// Each step in a transaction of its own under one lock, so that nodes may start together.
 fn migrate(session: &mut Session, migrations: &[Migration], now: i64) -> Result<()> {
-    let lock = format!("{WRITE}; set local statement_timeout = 0; select pg_advisory_xact_lock({MIGRATIONS_LOCK})");
+    // That a table is there already is no news.
+    let lock = format!(
+        "{WRITE}; set local statement_timeout = 0; set local client_min_messages = warning; \
+         select pg_advisory_xact_lock({MIGRATIONS_LOCK})"
+    );
     loop {
         session.patient(&lock)?;
         let applied = step(session, migrations, now);

@@ -81,6 +81,18 @@ impl<'c> Read<'c> {
     }
 }
 
+/// Numbers that were taken and wait to be given.
+pub struct Numbers(std::vec::IntoIter<i64>);
+
+impl Numbers {
+    /// The next of them.
+    ///
+    /// Errors: [`Error::Sql`] when more are asked for than were taken.
+    pub fn take(&mut self) -> Result<i64> {
+        self.0.next().ok_or_else(|| Error::Sql("more numbers are used than were taken".into()))
+    }
+}
+
 /// A transaction that may write; its changes become visible and durable together, after the closure has returned.
 ///
 /// An error of a statement is the end of it: whatever the closure answers then, nothing of its changes stays. Expected
@@ -112,6 +124,32 @@ impl<'c> Tx<'c> {
     pub fn new_id(&mut self) -> Uuid {
         let now = self.read.now;
         self.ids.next(now)
+    }
+    /// Takes `count` numbers of the installation, ascending. No two committed transactions hold one number, and a
+    /// transaction that takes later takes greater ones. What is not used leaves a gap. Needs a migration with `{{numbers}}`.
+    pub fn take_numbers(&mut self, count: usize) -> Result<Numbers> {
+        let mut numbers = Vec::with_capacity(count);
+        if count > 0 {
+            let params = [Param::Int(count as i64)];
+            match self.read.conn {
+                Conn::Sqlite(_) => self.each("update numbers set last = last + $1 returning last", &params, |row| {
+                    let last: i64 = row.get(0)?;
+                    numbers.extend(last - count as i64 + 1..=last);
+                    Ok(())
+                })?,
+                Conn::Postgres(_) => {
+                    self.each("select nextval('numbers') from generate_series(1, $1::bigint)", &params, |row| {
+                        numbers.push(row.get(0)?);
+                        Ok(())
+                    })?
+                }
+            }
+        }
+        Ok(Numbers(numbers.into_iter()))
+    }
+    /// Takes one number; see [`Tx::take_numbers`].
+    pub fn take_number(&mut self) -> Result<i64> {
+        self.take_numbers(1)?.take()
     }
     /// The first error of a statement, also one that the closure has swallowed.
     pub(crate) fn failed(&self) -> Option<&Error> {

@@ -1,6 +1,6 @@
 //! Work of the operator: done by the running server, if there is one, else on the opened database.
 //!
-//! A server holds its data folder. A command then writes one line of JSON to the server's socket and reads one line back,
+//! On PostgreSQL a command opens the database, whoever else uses it. On SQLite a server holds its data folder: a command then writes one line of JSON to the server's socket and reads one line back,
 //! so that there is one writer and what is made works on the next request. The socket is the user's alone, and the server
 //! asks the kernel who is on the other side.
 
@@ -23,6 +23,7 @@ use tieline_core::keys::{self, CreateKey};
 use tieline_core::tenants::{self, CreateTenant, Plan, Tenant, UpdateTenant};
 use tieline_core::users::{self, Role};
 use tieline_core::{Error, installation};
+use tieline_db::Target;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
@@ -299,15 +300,13 @@ async fn answer(desk: &Desk, stream: UnixStream, owner: u32) -> anyhow::Result<(
 /// Errors: one line.
 pub async fn perform(settings: &Settings, request: Request) -> anyhow::Result<Value> {
     let since = Instant::now();
+    if matches!(settings.database, Target::Postgres(_)) {
+        folder::make(&settings.data_dir)?;
+        return perform_here(settings, request).await;
+    }
     loop {
         let holder = match folder::lock(&settings.data_dir)? {
-            Ok(_lock) => {
-                let hub = server::open(settings).await?;
-                let done = Desk { hub: hub.clone(), pause: None }.run(request).await;
-                let db = hub.db.clone();
-                tokio::task::spawn_blocking(move || db.close()).await?;
-                return done.map_err(|error| anyhow::anyhow!(line(&error)));
-            }
+            Ok(_lock) => return perform_here(settings, request).await,
             Err(holder) => holder,
         };
         if let Ok(stream) = UnixStream::connect(folder::socket(&settings.data_dir)).await {
@@ -322,6 +321,15 @@ pub async fn perform(settings: &Settings, request: Request) -> anyhow::Result<Va
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Does it on the opened database.
+async fn perform_here(settings: &Settings, request: Request) -> anyhow::Result<Value> {
+    let hub = server::open(settings).await?;
+    let done = Desk { hub: hub.clone(), pause: None }.run(request).await;
+    let db = hub.db.clone();
+    tokio::task::spawn_blocking(move || db.close()).await?;
+    done.map_err(|error| anyhow::anyhow!(line(&error)))
 }
 
 async fn ask(mut stream: UnixStream, request: &Request) -> anyhow::Result<Value> {

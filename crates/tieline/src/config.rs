@@ -10,6 +10,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tieline_db::Target;
 use tieline_delivery::egress::EgressPolicy;
 use tieline_delivery::queue::Rules;
 use tieline_delivery::schedule::{RetrySchedule, parse_duration};
@@ -44,7 +45,7 @@ const fn secret(key: &'static str, about: &'static str) -> Setting {
 const SETTINGS: &[Setting] = &[
     setting("listen", "127.0.0.1:8080", "address and port to serve on; port 0 takes a free one"),
     setting("data_dir", "./data", "folder of the database, the secret key and attachments"),
-    setting("database_url", "", "sqlite:<path>; by default tieline.db in the data folder"),
+    setting("database_url", "", "sqlite:<path> or postgres://user@host/name; by default tieline.db in the data folder"),
     setting("public_url", "", "where clients reach this server; by default http:// and the listen address"),
     setting("log", "info", "error, warn, info, debug or trace; also per module, such as info,tieline_delivery=debug"),
     setting("log_format", "text", "text or json"),
@@ -113,8 +114,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Folder of everything that is not in the database.
     pub data_dir: PathBuf,
-    /// The SQLite file.
-    pub database: PathBuf,
+    /// Where the data is.
+    pub database: Target,
     /// Where clients reach us.
     pub public_url: Option<String>,
     /// Filter of log lines.
@@ -220,8 +221,8 @@ fn checked(values: BTreeMap<&'static str, (String, Origin)>, warnings: Vec<Strin
     })?;
     let data_dir = PathBuf::from(given("data_dir").ok_or_else(|| wrong("data_dir", "is empty".into()))?);
     let database = match given("database_url") {
-        None => data_dir.join("tieline.db"),
-        Some(url) => sqlite_path(&url).map_err(|why| wrong("database_url", why))?,
+        None => Target::Sqlite(data_dir.join("tieline.db")),
+        Some(url) => target(&url).map_err(|why| wrong("database_url", why))?,
     };
     let public_url = given("public_url").map(|url| url.trim_end_matches('/').to_owned());
     if let Some(url) = &public_url {
@@ -278,14 +279,34 @@ fn checked(values: BTreeMap<&'static str, (String, Origin)>, warnings: Vec<Strin
     })
 }
 
-fn sqlite_path(url: &str) -> Result<PathBuf, String> {
+fn target(url: &str) -> Result<Target, String> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Err("names PostgreSQL, which comes with a later version: use sqlite:<path> for now".into());
+        return Ok(Target::Postgres(url.to_owned()));
     }
     match url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path)) {
-        Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
-        _ => Err("must be sqlite:<path>".into()), // what stands there may hold a password
+        Some(path) if !path.is_empty() => Ok(Target::Sqlite(PathBuf::from(path))),
+        // What stands there may hold a password.
+        _ => Err("must be sqlite:<path> or postgres://user@host/name".into()),
     }
+}
+
+/// The database for people: a URL comes without its password.
+pub fn shown(database: &Target) -> String {
+    let url = match database {
+        Target::Sqlite(path) => return format!("sqlite:{}", path.display()),
+        Target::Postgres(url) => url,
+    };
+    let mut shown = url.clone();
+    if let (Some(start), Some(end)) = (url.find("://").map(|at| at + 3), url.rfind('@'))
+        && let Some(colon) = url.get(start..end).and_then(|user| user.find(':'))
+    {
+        shown.replace_range(start + colon + 1..end, "(hidden)");
+    }
+    if let Some(start) = shown.find("password=").map(|at| at + "password=".len()) {
+        let end = shown[start..].find('&').map_or(shown.len(), |at| start + at);
+        shown.replace_range(start..end, "(hidden)");
+    }
+    shown
 }
 
 impl fmt::Display for Settings {
@@ -294,7 +315,7 @@ impl fmt::Display for Settings {
         for Setting { key, secret, about, .. } in SETTINGS {
             let (value, origin) = &self.values[key];
             let (unset, value) = match value.trim() {
-                "" if *key == "database_url" => (false, format!("sqlite:{}", self.database.display())),
+                _ if *key == "database_url" => (false, shown(&self.database)),
                 "" => (true, String::new()),
                 _ if *secret => (false, "(hidden)".to_owned()),
                 value => (false, value.to_owned()),
@@ -338,7 +359,7 @@ mod tests {
         assert_eq!(settings.rules.health.disable_after, 7);
         assert!(settings.policy.check_addr("10.1.2.3".parse().unwrap()).is_ok());
         assert_eq!(settings.log_format, LogFormat::Text);
-        assert_eq!(settings.database, PathBuf::from("./data/tieline.db"));
+        assert_eq!(shown(&settings.database), "sqlite:./data/tieline.db");
         let origin = |key: &str| settings.values[key].1.clone();
         assert_eq!(
             (origin("listen"), origin("log"), origin("log_format")),
@@ -370,10 +391,9 @@ mod tests {
             ),
             (
                 "",
-                &[("TIELINE_DATABASE_URL", "postgres://u:secret@h/d")],
-                "TIELINE_DATABASE_URL names PostgreSQL, which comes with a later version: use sqlite:<path> for now",
+                &[("TIELINE_DATABASE_URL", "mysql://u:secret@h/d")],
+                "TIELINE_DATABASE_URL must be sqlite:<path> or postgres://user@host/name",
             ),
-            ("", &[("TIELINE_DATABASE_URL", "mysql://u:secret@h/d")], "TIELINE_DATABASE_URL must be sqlite:<path>"),
             ("", &[("TIELINE_LOG_FORMAT", "xml")], "TIELINE_LOG_FORMAT must be text or json, not \"xml\""),
             (
                 "",
@@ -427,6 +447,17 @@ mod tests {
         assert!(!shown.contains("hush") && shown.contains("secret_key = \"(hidden)\""), "{shown}");
         assert!(shown.contains("database_url = \"sqlite:/srv/t/tieline.db\""), "{shown}");
         assert!(shown.contains("# TIELINE_DATA_DIR (environment)\ndata_dir = \"/srv/t\"\n"), "{shown}");
+        let postgres = |url: &str| {
+            let shown = load(None, environment(&[("TIELINE_DATABASE_URL", url)])).unwrap().to_string();
+            assert!(!shown.contains("hush"), "{shown}");
+            shown.lines().find_map(|line| line.strip_prefix("database_url = ")).unwrap().to_owned()
+        };
+        assert_eq!(
+            postgres("postgres://t:hush@h1:5432,h2/d?sslmode=require"),
+            "\"postgres://t:(hidden)@h1:5432,h2/d?sslmode=require\""
+        );
+        assert_eq!(postgres("postgresql://t@h/d?password=hush&x=y"), "\"postgresql://t@h/d?password=(hidden)&x=y\"");
+        assert_eq!(postgres("postgres:///d?host=/run"), "\"postgres:///d?host=/run\"");
         let again = load(Some(file(&shown).path()), environment(&[])).unwrap();
         assert_eq!(again.data_dir, PathBuf::from("/srv/t"));
         assert_eq!(SETTINGS.iter().filter(|s| shown.contains(&variable(s.key))).count(), SETTINGS.len());

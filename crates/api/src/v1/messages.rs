@@ -252,11 +252,11 @@ async fn list(
     })?;
     let rows = hub.db.read(move |read| {
         let holder = conversations::holder(read, tenant, id)?;
-        messages::list(read, tenant, holder, order, after.map(|cursor| cursor.id), limit as i64 + 1)
+        messages::list(read, tenant, holder, order, after.map(|cursor| cursor.key), limit as i64 + 1)
     });
     let mut rows = rows.await?;
     rows.iter_mut().for_each(|row| hub.files.links().fill(tenant, &mut row.attachments, hub.db.now()));
-    let cursor = |row: &&Message| Cursor { key: 0, id: row.id.0 }.encode(tenant.0, LISTS[order as usize]);
+    let cursor = |row: &&Message| Cursor { key: row.number, id: row.id.0 }.encode(tenant.0, LISTS[order as usize]);
     Ok(Json(Page::of(rows.iter().collect(), limit, cursor, MessageView::of)).into_response())
 }
 

@@ -41,19 +41,20 @@ pub async fn furnish(app: &App, tenant: i64) {
         .db
         .write(move |tx| {
             for statement in [
-                "insert into teams (tenant_id, id, name, created_at, updated_at) values ($1, $2, 'support', 1, 1)",
-                "insert into users (tenant_id, id, email, name, role, access_token_hash, access_token_sealed, is_active, \
-                 created_at, updated_at) values ($1, $2, 'bia@example.com', 'Bia', 'agent', $2, $2, true, 1, 1)",
-                "insert into tags (tenant_id, id, slug, name, created_at, updated_at) values ($1, $2, 'vip', 'VIP', 1, 1)",
-                "insert into tags (tenant_id, id, slug, name, created_at, updated_at) values ($1, $2, 'late', 'Late', 1, 1)",
-                "insert into custom_fields (tenant_id, id, entity, key, name, type, options, created_at, updated_at) \
-                 values ($1, $2, 'conversation', 'tier', 'Tier', 'text', '[]', 1, 1)",
-                "insert into custom_fields (tenant_id, id, entity, key, name, type, options, created_at, updated_at) \
-                 values ($1, $2, 'conversation', 'seats', 'Seats', 'number', '[]', 1, 1)",
+                "insert into teams (tenant_id, id, number, name, created_at, updated_at) values ($1, $2, $3, 'support', 1, 1)",
+                "insert into users (tenant_id, id, number, email, name, role, access_token_hash, access_token_sealed, is_active, \
+                 created_at, updated_at) values ($1, $2, $3, 'bia@example.com', 'Bia', 'agent', $2, $2, true, 1, 1)",
+                "insert into tags (tenant_id, id, number, slug, name, created_at, updated_at) values ($1, $2, $3, 'vip', 'VIP', 1, 1)",
+                "insert into tags (tenant_id, id, number, slug, name, created_at, updated_at) values ($1, $2, $3, 'late', 'Late', 1, 1)",
+                "insert into custom_fields (tenant_id, id, number, entity, key, name, type, options, created_at, updated_at) \
+                 values ($1, $2, $3, 'conversation', 'tier', 'Tier', 'text', '[]', 1, 1)",
+                "insert into custom_fields (tenant_id, id, number, entity, key, name, type, options, created_at, updated_at) \
+                 values ($1, $2, $3, 'conversation', 'seats', 'Seats', 'number', '[]', 1, 1)",
             ] {
                 let id = uuid::Uuid::from_u128(0x7000 + tenant as u128);
                 let id = if statement.contains("tags") || statement.contains("fields") { tx.new_id() } else { id };
-                tx.execute(statement, &tieline_db::params![tenant, id])?;
+                let number = tx.take_number()?;
+                tx.execute(statement, &tieline_db::params![tenant, id, number])?;
             }
             Ok(())
         })

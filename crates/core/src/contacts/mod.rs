@@ -24,6 +24,8 @@ use tieline_db::{Read, Row, Tx, params};
 pub struct Contact {
     /// Its id.
     pub id: ContactId,
+    /// Its number in the installation.
+    pub number: i64,
     /// Display name.
     pub name: String,
     /// Primary email address, as given.
@@ -54,13 +56,14 @@ pub mod handle {
 pub(crate) fn contact(row: &Row, at: usize) -> tieline_db::Result<Contact> {
     Ok(Contact {
         id: ContactId::from_uuid(row.get(at)?),
-        name: row.get(at + 1)?,
-        email: row.get(at + 2)?,
-        phone: row.get(at + 3)?,
-        external_id: row.get(at + 4)?,
-        custom_fields: row.get(at + 5)?,
-        created_at: row.get(at + 6)?,
-        updated_at: row.get(at + 7)?,
+        number: row.get(at + 1)?,
+        name: row.get(at + 2)?,
+        email: row.get(at + 3)?,
+        phone: row.get(at + 4)?,
+        external_id: row.get(at + 5)?,
+        custom_fields: row.get(at + 6)?,
+        created_at: row.get(at + 7)?,
+        updated_at: row.get(at + 8)?,
     })
 }
 

@@ -5,7 +5,7 @@ use tieline_db::{Many, Ty};
 /// The columns of a contact, in the order in which `contact()` reads them; the table is named `c`.
 macro_rules! columns {
     () => {
-        "c.id, c.name, c.email, c.phone, c.external_id, c.custom_fields, c.created_at, c.updated_at"
+        "c.id, c.number, c.name, c.email, c.phone, c.external_id, c.custom_fields, c.created_at, c.updated_at"
     };
 }
 pub(crate) use columns;
@@ -20,11 +20,12 @@ pub static BY_HANDLE: Many = Many::new(
     &[("tenant_id", Ty::Int), ("kind", Ty::Text), ("match_key", Ty::Text)],
 );
 pub static INSERT: Many = Many::new(
-    "insert into contacts (tenant_id, id, name, email, phone, external_id, custom_fields, created_at, updated_at) \
-     values (:tenant_id, :id, :name, :email, :phone, :external_id, :custom_fields, :at, :at)",
+    "insert into contacts (tenant_id, id, number, name, email, phone, external_id, custom_fields, created_at, updated_at) \
+     values (:tenant_id, :id, :number, :name, :email, :phone, :external_id, :custom_fields, :at, :at)",
     &[
         ("tenant_id", Ty::Int),
         ("id", Ty::Uuid),
+        ("number", Ty::Int),
         ("name", Ty::Text),
         ("email", Ty::Text),
         ("phone", Ty::Text),

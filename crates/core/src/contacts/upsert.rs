@@ -10,7 +10,7 @@ use crate::ctx::Ctx;
 use crate::events::{Batch, Change, Event};
 use crate::ids::ContactId;
 use std::collections::HashMap;
-use tieline_db::{Param, Tx, params};
+use tieline_db::{Numbers, Param, Tx, params};
 
 /// Who wrote, as far as the caller knows: at least one of the three handles, already normalised.
 #[derive(Clone, Debug, Default)]
@@ -50,8 +50,13 @@ pub struct Upserted {
 }
 
 /// Upserts each contact, in order. The handles of different commands do not meet in one set, so none sees another's row.
-/// Events go to `events`.
-pub fn upsert_many(tx: &mut Tx, commands: &[(&Ctx, &Upsert)], events: &mut Batch) -> Result<Vec<Upserted>> {
+/// Events go to `events`; `numbers` holds one for each command, if it turns out to be somebody new.
+pub fn upsert_many(
+    tx: &mut Tx,
+    commands: &[(&Ctx, &Upsert)],
+    events: &mut Batch,
+    numbers: &mut Numbers,
+) -> Result<Vec<Upserted>> {
     let now = tx.now();
     let mut params: Vec<Param> = Vec::with_capacity(commands.len() * 6);
     let mut owners: Vec<(usize, &'static str)> = Vec::with_capacity(commands.len() * 2);
@@ -86,6 +91,7 @@ pub fn upsert_many(tx: &mut Tx, commands: &[(&Ctx, &Upsert)], events: &mut Batch
             None => {
                 let contact = Contact {
                     id: ContactId::from_uuid(tx.new_id()),
+                    number: numbers.take()?,
                     name: upsert.display_name(),
                     email: upsert.email.clone(),
                     phone: upsert.phone.clone(),
@@ -111,13 +117,13 @@ pub fn upsert_many(tx: &mut Tx, commands: &[(&Ctx, &Upsert)], events: &mut Batch
                 handles.extend(params![ctx.tenant.0, *kind, key.as_ref(), *value, contact.id.0, primary, now]);
             }
         }
-        let common =
-            params![ctx.tenant.0, contact.id.0, &contact.name, &contact.email, &contact.phone, &contact.external_id];
+        let row = params![ctx.tenant.0, contact.id.0];
+        let identity = params![&contact.name, &contact.email, &contact.phone, &contact.external_id];
         if *created {
-            inserts.extend(common);
+            inserts.extend(row.into_iter().chain([contact.number.into()]).chain(identity));
             inserts.extend(params![&contact.custom_fields, now]);
         } else if !changes[index].is_empty() {
-            fills.extend(common);
+            fills.extend(row.into_iter().chain(identity));
             fills.push(now.into());
         }
     }

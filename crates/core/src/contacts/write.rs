@@ -55,6 +55,7 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Written> {
     let now = tx.now();
     let contact = Contact {
         id: ContactId::from_uuid(tx.new_id()),
+        number: tx.take_number()?,
         name: with.display_name(),
         email: with.email.clone(),
         phone: with.phone.clone(),
@@ -73,6 +74,7 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Written> {
         &params![
             ctx.tenant.0,
             contact.id.0,
+            contact.number,
             &contact.name,
             &contact.email,
             &contact.phone,

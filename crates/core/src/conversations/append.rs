@@ -18,7 +18,7 @@ use crate::messages::direction::Direction;
 use crate::messages::{self, Message, NewMessage};
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
-use tieline_db::{Keys, Param, SetVerb, Tx, params};
+use tieline_db::{Keys, Numbers, Param, SetVerb, Tx, params};
 
 /// Merges in a row that are followed to the primary; a longer chain is refused.
 pub(crate) const MERGE_HOPS_LIMIT: usize = 16;
@@ -122,9 +122,11 @@ impl Set<'_> {
         self.find_conversations(tx)?;
         self.find_authors(tx)?;
         self.find_known(tx)?;
+        // Only now, while the conversations are held: so numbers grow within each.
+        let mut numbers = tx.take_numbers(self.open().count())?;
         for index in 0..self.commands.len() {
             if self.answers[index].is_none()
-                && let Err(error) = self.append(tx, index)?
+                && let Err(error) = self.append(tx, index, &mut numbers)?
             {
                 self.answers[index] = Some(Err(error));
             }
@@ -233,7 +235,7 @@ impl Set<'_> {
     }
 
     /// Carries one command out in memory; the inner error is a refusal.
-    fn append(&mut self, tx: &mut Tx, index: usize) -> Result<Result<()>> {
+    fn append(&mut self, tx: &mut Tx, index: usize, numbers: &mut Numbers) -> Result<Result<()>> {
         let cmd = self.commands[index];
         let Some(mut key) = self.targets[index] else { return Ok(Err(Error::not_found("conversation"))) };
         let asked = key;
@@ -263,7 +265,7 @@ impl Set<'_> {
         }
         let Some(v) = self.states.get_mut(&key) else { return Ok(Err(Error::not_found("conversation"))) };
         let before = change.map(|_| v.clone());
-        let message = cmd.message.of(tx, &cmd.ctx, v, self.authors.get(&index), attached);
+        let message = cmd.message.of(tx, &cmd.ctx, v, self.authors.get(&index), attached, numbers.take()?);
         if let Some(change) = change {
             change::apply(tx, key.0, v, change)?;
         }

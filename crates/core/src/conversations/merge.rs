@@ -56,7 +56,8 @@ pub fn merge(tx: &mut Tx, ctx: &Ctx, cmd: &Merge) -> Result<Conversation> {
         attachments: Attach::default(),
     };
     let attached = attach(tx, ctx.tenant, &note.attachments)??;
-    let note = note.of(tx, ctx, &into, None, attached);
+    let number = tx.take_number()?;
+    let note = note.of(tx, ctx, &into, None, attached, number);
     messages::insert_many(tx, &[(ctx.tenant.0, &note)])?;
     let tags = tx.all(sql::TAGS_LACKING, &params![ctx.tenant.0, from.id.0, into.id.0], tag)?;
     for tag in &tags {

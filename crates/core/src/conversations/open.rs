@@ -18,7 +18,7 @@ use crate::tags;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use tieline_db::{Keys, Param, SetVerb, Tx, params};
+use tieline_db::{Keys, Numbers, Param, SetVerb, Tx, params};
 
 /// Who a new conversation is with.
 #[derive(Clone, Debug)]
@@ -128,7 +128,8 @@ fn run(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Resul
     // What is left is accepted: from here on nothing is refused.
     let open: Vec<usize> = (0..commands.len()).filter(|index| answers[*index].is_none()).collect();
     let mut events = Batch::default();
-    let contacts = contacts(tx, commands, &open, known, &mut events)?;
+    let mut free = tx.take_numbers(2 * open.len())?; // for a message and a new contact each
+    let contacts = contacts(tx, commands, &open, known, &mut events, &mut free)?;
     let landings = landings(tx, commands, &open)?;
     let mut numbers = numbers(tx, commands, &open)?;
 
@@ -175,7 +176,11 @@ fn run(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Resul
             previous: None,
         };
         let message = cmd.message.as_ref().zip(files.remove(index));
-        let message = message.map(|(first, attached)| first.of(tx, &cmd.ctx, &conversation, None, attached));
+        let message = message
+            .map(|(first, attached)| {
+                Ok::<_, Error>(first.of(tx, &cmd.ctx, &conversation, None, attached, free.take()?))
+            })
+            .transpose()?;
         conversation.engagement =
             message.as_ref().and_then(|first| Moment::Said(first.direction, first.author_type).decides());
         tag_rows
@@ -333,6 +338,7 @@ fn contacts(
     open: &[usize],
     mut known: HashMap<usize, Contact>,
     events: &mut Batch,
+    numbers: &mut Numbers,
 ) -> Result<Vec<Contact>> {
     let mut upserts: Vec<(&Ctx, &Upsert)> = Vec::with_capacity(open.len());
     for index in open {
@@ -340,7 +346,7 @@ fn contacts(
             upserts.push((&commands[*index].ctx, upsert));
         }
     }
-    let mut found = upsert_many(tx, &upserts, events)?.into_iter();
+    let mut found = upsert_many(tx, &upserts, events, numbers)?.into_iter();
     let contact = |index| known.remove(index).or_else(|| Some(found.next()?.contact));
     let contacts: Option<Vec<Contact>> = open.iter().map(contact).collect();
     contacts.ok_or_else(|| Error::internal("a contact is missing"))

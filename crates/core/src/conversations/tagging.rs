@@ -17,11 +17,12 @@ pub const TAGS_LIMIT: usize = 50;
 pub(super) fn tag(row: &Row) -> tieline_db::Result<Tag> {
     Ok(Tag {
         id: TagId::from_uuid(row.get(0)?),
-        slug: row.get(1)?,
-        name: row.get(2)?,
-        description: row.get(3)?,
-        created_at: row.get(4)?,
-        updated_at: row.get(5)?,
+        number: row.get(1)?,
+        slug: row.get(2)?,
+        name: row.get(3)?,
+        description: row.get(4)?,
+        created_at: row.get(5)?,
+        updated_at: row.get(6)?,
     })
 }
 

@@ -18,6 +18,8 @@ use validate::{Definition, Entity, FieldType, SelectOption};
 pub struct Field {
     /// Its id.
     pub id: FieldId,
+    /// Its number in the installation.
+    pub number: i64,
     /// What carries it.
     pub entity: Entity,
     /// What it is called and holds.
@@ -32,15 +34,16 @@ fn field(row: &Row) -> tieline_db::Result<Field> {
     let stored = |what: &str| tieline_db::Error::Sql(format!("unknown {what} in custom_fields"));
     Ok(Field {
         id: FieldId::from_uuid(row.get(0)?),
-        entity: Entity::from_text(&row.get::<String>(1)?).ok_or_else(|| stored("entity"))?,
+        number: row.get(1)?,
+        entity: Entity::from_text(&row.get::<String>(2)?).ok_or_else(|| stored("entity"))?,
         definition: Definition {
-            key: row.get(2)?,
-            name: row.get(3)?,
-            field_type: FieldType::from_text(&row.get::<String>(4)?).ok_or_else(|| stored("type"))?,
-            options: options_from_stored(&row.get::<String>(5)?),
+            key: row.get(3)?,
+            name: row.get(4)?,
+            field_type: FieldType::from_text(&row.get::<String>(5)?).ok_or_else(|| stored("type"))?,
+            options: options_from_stored(&row.get::<String>(6)?),
         },
-        created_at: row.get(6)?,
-        updated_at: row.get(7)?,
+        created_at: row.get(7)?,
+        updated_at: row.get(8)?,
     })
 }
 

@@ -5,7 +5,10 @@ pub const DEFINITIONS: &str =
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!("select id, entity, key, name, type, options, created_at, updated_at from custom_fields ", $rest)
+        concat!(
+            "select id, number, entity, key, name, type, options, created_at, updated_at from custom_fields ",
+            $rest
+        )
     };
 }
 
@@ -13,8 +16,8 @@ pub const GET: &str = select!("where tenant_id = $1 and id = $2");
 pub const BY_KEY: &str = select!("where tenant_id = $1 and entity = $2 and key = $3");
 pub const LIST: &str = select!("where tenant_id = $1 and id < $2 order by id desc limit $3");
 pub const COUNT: &str = "select count(*) from custom_fields where tenant_id = $1 and entity = $2";
-pub const INSERT: &str = "insert into custom_fields (tenant_id, id, entity, key, name, type, options, created_at, updated_at) \
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $8) on conflict (tenant_id, entity, key) do nothing";
+pub const INSERT: &str = "insert into custom_fields (tenant_id, id, entity, key, name, type, options, created_at, updated_at, number) \
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9) on conflict (tenant_id, entity, key) do nothing";
 pub const UPDATE: &str =
     "update custom_fields set name = $3, options = $4, updated_at = $5 where tenant_id = $1 and id = $2";
 pub const DELETE: &str = "delete from custom_fields where tenant_id = $1 and id = $2";

@@ -42,9 +42,9 @@ pub struct Update {
 /// Errors: `custom_field_exists` (with `customFieldId`), `custom_field_limit_reached`.
 pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Field> {
     let count: i64 = tx.opt(sql::COUNT, &params![ctx.tenant.0, cmd.entity.as_str()], |row| row.get(0))?.unwrap_or(0);
-    let (id, now) = (FieldId::from_uuid(tx.new_id()), tx.now());
+    let (id, number, now) = (FieldId::from_uuid(tx.new_id()), tx.take_number()?, tx.now());
     let (entity, kind, options) = (cmd.entity.as_str(), cmd.field_type.as_str(), stored(&cmd.options)?);
-    let params = params![ctx.tenant.0, id.0, entity, &cmd.key, &cmd.name, kind, &options, now];
+    let params = params![ctx.tenant.0, id.0, entity, &cmd.key, &cmd.name, kind, &options, now, number];
     if tx.execute(sql::INSERT, &params)? == 0 {
         let detail = format!("There is a custom field {} already.", cmd.key);
         let error = Error::conflict("custom_field_exists", detail);

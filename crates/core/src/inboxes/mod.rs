@@ -17,6 +17,8 @@ use tieline_db::{Read, Row, Tx, params};
 pub struct Inbox {
     /// Its id.
     pub id: InboxId,
+    /// Its number in the installation.
+    pub number: i64,
     /// Display name.
     pub name: String,
     /// Kind of transport; never changes.
@@ -37,13 +39,14 @@ fn inbox(row: &Row) -> tieline_db::Result<Inbox> {
     let stored = || tieline_db::Error::Sql("unknown channel in inboxes".into());
     Ok(Inbox {
         id: InboxId::from_uuid(row.get(0)?),
-        name: row.get(1)?,
-        channel: Channel::from_text(&row.get::<String>(2)?).ok_or_else(stored)?,
-        identifier: row.get(3)?,
-        team: row.get::<Option<_>>(4)?.map(TeamId::from_uuid),
-        webhook: row.get::<Option<_>>(5)?.map(EndpointId::from_uuid).zip(row.get(6)?),
-        created_at: row.get(7)?,
-        updated_at: row.get(8)?,
+        number: row.get(1)?,
+        name: row.get(2)?,
+        channel: Channel::from_text(&row.get::<String>(3)?).ok_or_else(stored)?,
+        identifier: row.get(4)?,
+        team: row.get::<Option<_>>(5)?.map(TeamId::from_uuid),
+        webhook: row.get::<Option<_>>(6)?.map(EndpointId::from_uuid).zip(row.get(7)?),
+        created_at: row.get(8)?,
+        updated_at: row.get(9)?,
     })
 }
 
@@ -75,7 +78,7 @@ pub fn for_channel(tx: &mut Tx, ctx: &Ctx, channel: Channel) -> Result<Landing> 
     if let Some(landing) = found {
         return Ok(landing);
     }
-    let (id, now) = (tx.new_id(), tx.now());
+    let (id, number, now) = (tx.new_id(), tx.take_number()?, tx.now());
     let identifier = identifier(ctx)?;
     tx.execute(
         sql::INSERT,
@@ -87,7 +90,8 @@ pub fn for_channel(tx: &mut Tx, ctx: &Ctx, channel: Channel) -> Result<Landing> 
             &identifier,
             None::<uuid::Uuid>,
             None::<uuid::Uuid>,
-            now
+            now,
+            number
         ],
     )?;
     let team = tx.opt(sql::DEFAULT_TEAM, &params![tenant.0], |row| row.get::<Option<_>>(0))?.flatten();

@@ -64,7 +64,7 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Made> {
     if let Some(team) = cmd.team {
         teams::exists(tx, ctx.tenant, team, "/teamId")?;
     }
-    let (id, now) = (InboxId::from_uuid(tx.new_id()), tx.now());
+    let (id, number, now) = (InboxId::from_uuid(tx.new_id()), tx.take_number()?, tx.now());
     let identifier = identifier(ctx)?;
     let endpoint = cmd.hook.as_ref().map(|hook| add_hook(tx, ctx, id, &cmd.name, hook)).transpose()?;
     tx.execute(
@@ -77,7 +77,8 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Made> {
             &identifier,
             cmd.team.map(|id| id.0),
             endpoint.map(|id| id.0),
-            now
+            now,
+            number
         ],
     )?;
     Ok(Made { inbox: get(tx, ctx.tenant, id)?, new_hook: endpoint.is_some() })

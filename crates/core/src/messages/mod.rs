@@ -24,8 +24,10 @@ use uuid::Uuid;
 /// A message of a conversation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
-    /// Its id; grows within a conversation.
+    /// Its id.
     pub id: MessageId,
+    /// Its number in the installation; grows within a conversation, whose messages are in this order.
+    pub number: i64,
     /// Where it was said.
     pub conversation: ConversationId,
     /// Inbound, outbound, note or activity.
@@ -86,7 +88,7 @@ pub struct NewMessage {
 
 impl NewMessage {
     /// The message in `conversation`, not written yet. `user_name` is the name of the user who wrote it, `attached` its id
-    /// and files.
+    /// and files, `number` was taken while the conversation was held.
     pub(crate) fn of(
         &self,
         tx: &mut Tx,
@@ -94,6 +96,7 @@ impl NewMessage {
         conversation: &Conversation,
         user_name: Option<&String>,
         attached: Attached,
+        number: i64,
     ) -> Message {
         let now = tx.now();
         let author_type = self.author.kind.unwrap_or(match self.direction {
@@ -111,6 +114,7 @@ impl NewMessage {
         };
         Message {
             id: attached.message,
+            number,
             conversation: conversation.id,
             direction: self.direction,
             author_type,
@@ -148,18 +152,18 @@ pub enum Order {
     NewestFirst,
 }
 
-/// Up to `limit` messages of a conversation after the one with id `after`, in this order.
+/// Up to `limit` messages of a conversation after the one with number `after`, in this order.
 pub fn list(
     read: &mut Read,
     tenant: TenantId,
     conversation: ConversationId,
     order: Order,
-    after: Option<Uuid>,
+    after: Option<i64>,
     limit: i64,
 ) -> Result<Vec<Message>> {
     let (sql, start) = match order {
-        Order::OldestFirst => (sql::OLDEST_FIRST, Uuid::nil()),
-        Order::NewestFirst => (sql::NEWEST_FIRST, Uuid::max()),
+        Order::OldestFirst => (sql::OLDEST_FIRST, i64::MIN),
+        Order::NewestFirst => (sql::NEWEST_FIRST, i64::MAX),
     };
     let params = params![tenant.0, conversation.0, after.unwrap_or(start), limit];
     let mut messages = read.all(sql, &params, |row| message(row, 0))?;
@@ -210,36 +214,38 @@ pub(crate) fn message(row: &Row, at: usize) -> tieline_db::Result<Message> {
     let stored = |what: &str| tieline_db::Error::Sql(format!("unknown {what} in messages"));
     Ok(Message {
         id: MessageId::from_uuid(row.get(at)?),
-        conversation: ConversationId::from_uuid(row.get(at + 1)?),
-        direction: Direction::from_text(&row.get::<String>(at + 2)?).ok_or_else(|| stored("direction"))?,
-        author_type: AuthorType::from_text(&row.get::<String>(at + 3)?).ok_or_else(|| stored("author_type"))?,
-        author_id: row.get(at + 4)?,
-        author_name: row.get(at + 5)?,
-        text: row.get(at + 6)?,
-        html: row.get(at + 7)?,
-        external_id: row.get(at + 8)?,
-        delivery_status: match row.get::<Option<String>>(at + 9)? {
+        number: row.get(at + 1)?,
+        conversation: ConversationId::from_uuid(row.get(at + 2)?),
+        direction: Direction::from_text(&row.get::<String>(at + 3)?).ok_or_else(|| stored("direction"))?,
+        author_type: AuthorType::from_text(&row.get::<String>(at + 4)?).ok_or_else(|| stored("author_type"))?,
+        author_id: row.get(at + 5)?,
+        author_name: row.get(at + 6)?,
+        text: row.get(at + 7)?,
+        html: row.get(at + 8)?,
+        external_id: row.get(at + 9)?,
+        delivery_status: match row.get::<Option<String>>(at + 10)? {
             Some(text) => {
-                let reason: Option<String> = row.get(at + 10)?;
+                let reason: Option<String> = row.get(at + 11)?;
                 let status = DeliveryStatus::from_text(&text, reason.as_deref());
                 Some(status.ok_or_else(|| stored("delivery_status"))?)
             }
             None => None,
         },
         attachments: Vec::new(),
-        sent_at: row.get(at + 11)?,
-        created_at: row.get(at + 12)?,
-        updated_at: row.get(at + 13)?,
+        sent_at: row.get(at + 12)?,
+        created_at: row.get(at + 13)?,
+        updated_at: row.get(at + 14)?,
     })
 }
 
 /// Writes messages as they are; verbs decide what they mean.
 pub(crate) fn insert_many(tx: &mut Tx, messages: &[(i64, &Message)]) -> Result<()> {
-    let mut rows: Vec<Param> = Vec::with_capacity(messages.len() * 15);
+    let mut rows: Vec<Param> = Vec::with_capacity(messages.len() * 16);
     for (tenant, message) in messages {
         rows.extend(params![
             *tenant,
             message.id.0,
+            message.number,
             message.conversation.0,
             message.direction.as_str(),
             message.author_type.as_str(),
@@ -269,7 +275,7 @@ mod tests {
     async fn messages_are_found_by_an_index() {
         let folder = tempfile::tempdir().unwrap();
         let db = Db::open(Config::sqlite(folder.path().join("t.db"), crate::MIGRATIONS)).unwrap();
-        let of_conversation = "i USING COVERING INDEX messages_conversation (tenant_id=? AND conversation_id=?";
+        let of_conversation = "i USING COVERING INDEX messages_number (tenant_id=? AND conversation_id=?";
         let by_id = "m USING PRIMARY KEY (tenant_id=? AND id=?)";
         for (statement, count, walks) in [
             (sql::GET, 2, vec![by_id]),

@@ -5,19 +5,20 @@ use tieline_db::{Many, Ty};
 /// The columns of a message `m`, as `message()` reads them.
 macro_rules! columns {
     () => {
-        "m.id, m.conversation_id, m.direction, m.author_type, m.author_id, m.author_name, m.text, m.html, m.external_id, \
+        "m.id, m.number, m.conversation_id, m.direction, m.author_type, m.author_id, m.author_name, m.text, m.html, m.external_id, \
          m.delivery_status, m.failure_reason, m.sent_at, m.created_at, m.updated_at"
     };
 }
 
 pub static INSERT: Many = Many::new(
-    "insert into messages (tenant_id, id, conversation_id, direction, author_type, author_id, author_name, text, html, \
+    "insert into messages (tenant_id, id, number, conversation_id, direction, author_type, author_id, author_name, text, html, \
      external_id, delivery_status, failure_reason, sent_at, created_at, updated_at) \
-     values (:tenant_id, :id, :conversation_id, :direction, :author_type, :author_id, :author_name, :text, :html, \
+     values (:tenant_id, :id, :number, :conversation_id, :direction, :author_type, :author_id, :author_name, :text, :html, \
      :external_id, :delivery_status, :failure_reason, :sent_at, :created_at, :updated_at)",
     &[
         ("tenant_id", Ty::Int),
         ("id", Ty::Uuid),
+        ("number", Ty::Int),
         ("conversation_id", Ty::Uuid),
         ("direction", Ty::Text),
         ("author_type", Ty::Text),
@@ -41,13 +42,13 @@ pub const OLDEST_FIRST: &str = concat!(
     "select ",
     columns!(),
     " from messages m where m.tenant_id = $1 and m.id in (select i.id from messages i where i.tenant_id = $1 \
-     and i.conversation_id = $2 and i.id > $3 order by i.conversation_id, i.id limit $4) order by m.id"
+     and i.conversation_id = $2 and i.number > $3 order by i.conversation_id, i.number limit $4) order by m.number"
 );
 pub const NEWEST_FIRST: &str = concat!(
     "select ",
     columns!(),
     " from messages m where m.tenant_id = $1 and m.id in (select i.id from messages i where i.tenant_id = $1 \
-     and i.conversation_id = $2 and i.id < $3 order by i.conversation_id desc, i.id desc limit $4) order by m.id desc"
+     and i.conversation_id = $2 and i.number < $3 order by i.conversation_id desc, i.number desc limit $4) order by m.number desc"
 );
 // What was said, by page numbers. The direction is looked up row by row for the same reason.
 macro_rules! is_said {
@@ -116,4 +117,4 @@ pub const MOVE: &str = "update messages set conversation_id = $3, external_id = 
 /// The newest message that says who waits for whom.
 pub const LAST_DECISIVE: &str = "select m.direction, m.author_type from messages m where m.tenant_id = $1 and m.id in \
      (select i.id from messages i where i.tenant_id = $1 and i.conversation_id = $2) \
-     and (m.direction = 'inbound' or (m.direction = 'outbound' and m.author_type = 'agent')) order by m.id desc limit 1";
+     and (m.direction = 'inbound' or (m.direction = 'outbound' and m.author_type = 'agent')) order by m.number desc limit 1";

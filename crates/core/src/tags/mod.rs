@@ -16,6 +16,8 @@ use tieline_db::{Param, Read, Row, Tx, params};
 pub struct Tag {
     /// Its id.
     pub id: TagId,
+    /// Its number in the installation.
+    pub number: i64,
     /// Lower-case ASCII with hyphens; unique per tenant, never changes.
     pub slug: String,
     /// Display name.
@@ -63,11 +65,12 @@ pub fn known_many(tx: &mut Tx, lists: &[(TenantId, &[String])]) -> Result<Vec<(K
 fn tag(row: &Row) -> tieline_db::Result<Tag> {
     Ok(Tag {
         id: TagId::from_uuid(row.get(0)?),
-        slug: row.get(1)?,
-        name: row.get(2)?,
-        description: row.get(3)?,
-        created_at: row.get(4)?,
-        updated_at: row.get(5)?,
+        number: row.get(1)?,
+        slug: row.get(2)?,
+        name: row.get(3)?,
+        description: row.get(4)?,
+        created_at: row.get(5)?,
+        updated_at: row.get(6)?,
     })
 }
 

@@ -9,15 +9,15 @@ pub static BY_SLUG: Many = Many::new(
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!("select id, slug, name, description, created_at, updated_at from tags ", $rest)
+        concat!("select id, number, slug, name, description, created_at, updated_at from tags ", $rest)
     };
 }
 
 pub const GET: &str = select!("where tenant_id = $1 and id = $2");
 pub const BY_ONE_SLUG: &str = select!("where tenant_id = $1 and slug = $2");
 pub const LIST: &str = select!("where tenant_id = $1 and id < $2 order by id desc limit $3");
-pub const INSERT: &str = "insert into tags (tenant_id, id, slug, name, description, created_at, updated_at) \
-     values ($1, $2, $3, $4, $5, $6, $6) on conflict (tenant_id, slug) do nothing";
+pub const INSERT: &str = "insert into tags (tenant_id, id, slug, name, description, created_at, updated_at, number) \
+     values ($1, $2, $3, $4, $5, $6, $6, $7) on conflict (tenant_id, slug) do nothing";
 pub const UPDATE: &str =
     "update tags set name = $3, description = $4, updated_at = $5 where tenant_id = $1 and id = $2";
 pub const DELETE_FROM_CONVERSATIONS: &str = "delete from conversation_tags where tenant_id = $1 and tag_id = $2";

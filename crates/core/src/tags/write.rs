@@ -37,8 +37,8 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Tag> {
         slug::from_name(&cmd.name).ok_or_else(|| Error::field("/slug", "required", message))
     };
     let slug = cmd.slug.clone().map_or_else(made, Ok)?;
-    let (id, now) = (TagId::from_uuid(tx.new_id()), tx.now());
-    let params = params![ctx.tenant.0, id.0, &slug, &cmd.name, &cmd.description, now];
+    let (id, number, now) = (TagId::from_uuid(tx.new_id()), tx.take_number()?, tx.now());
+    let params = params![ctx.tenant.0, id.0, &slug, &cmd.name, &cmd.description, now, number];
     if tx.execute(sql::INSERT, &params)? == 0 {
         let detail = format!("There is a tag {slug} already.");
         let error = Error::conflict("tag_exists", detail);

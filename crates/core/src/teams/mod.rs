@@ -15,6 +15,8 @@ use tieline_db::{Read, Row, params};
 pub struct Team {
     /// Its id.
     pub id: TeamId,
+    /// Its number in the installation.
+    pub number: i64,
     /// Unique per tenant.
     pub name: String,
     /// What it does.
@@ -32,12 +34,13 @@ pub struct Team {
 fn team(row: &Row) -> tieline_db::Result<Team> {
     Ok(Team {
         id: TeamId::from_uuid(row.get(0)?),
-        name: row.get(1)?,
-        description: row.get(2)?,
-        is_default: row.get(3)?,
+        number: row.get(1)?,
+        name: row.get(2)?,
+        description: row.get(3)?,
+        is_default: row.get(4)?,
         members: Vec::new(),
-        created_at: row.get(4)?,
-        updated_at: row.get(5)?,
+        created_at: row.get(5)?,
+        updated_at: row.get(6)?,
     })
 }
 

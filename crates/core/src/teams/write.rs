@@ -41,8 +41,8 @@ pub struct Update {
 /// Errors: `team_exists` (with `teamId`); `unknown_id` at `/memberIds/<index>`.
 pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Team> {
     tx.execute(sql::LOCK_TENANT, &params![ctx.tenant.0])?;
-    let (id, now) = (TeamId::from_uuid(tx.new_id()), tx.now());
-    if tx.execute(sql::INSERT, &params![ctx.tenant.0, id.0, &cmd.name, &cmd.description, now])? == 0 {
+    let (id, number, now) = (TeamId::from_uuid(tx.new_id()), tx.take_number()?, tx.now());
+    if tx.execute(sql::INSERT, &params![ctx.tenant.0, id.0, &cmd.name, &cmd.description, now, number])? == 0 {
         return Err(taken(tx, ctx.tenant, &cmd.name)?);
     }
     set_members(tx, ctx, id, &cmd.members)?;

@@ -46,6 +46,8 @@ impl Role {
 pub struct User {
     /// Its id.
     pub id: UserId,
+    /// Its number in the installation.
+    pub number: i64,
     /// Normalised, unique per tenant.
     pub email: String,
     /// Display name.
@@ -64,12 +66,13 @@ fn user(row: &Row) -> tieline_db::Result<User> {
     let stored = || tieline_db::Error::Sql("unknown role in users".into());
     Ok(User {
         id: UserId::from_uuid(row.get(0)?),
-        email: row.get(1)?,
-        name: row.get(2)?,
-        role: Role::from_text(&row.get::<String>(3)?).ok_or_else(stored)?,
-        is_active: row.get(4)?,
-        created_at: row.get(5)?,
-        updated_at: row.get(6)?,
+        number: row.get(1)?,
+        email: row.get(2)?,
+        name: row.get(3)?,
+        role: Role::from_text(&row.get::<String>(4)?).ok_or_else(stored)?,
+        is_active: row.get(5)?,
+        created_at: row.get(6)?,
+        updated_at: row.get(7)?,
     })
 }
 

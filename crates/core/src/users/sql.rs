@@ -2,7 +2,7 @@
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!("select id, email, name, role, is_active, created_at, updated_at from users ", $rest)
+        concat!("select id, number, email, name, role, is_active, created_at, updated_at from users ", $rest)
     };
 }
 
@@ -10,7 +10,7 @@ pub const GET: &str = select!("where tenant_id = $1 and id = $2");
 pub const BY_EMAIL: &str = select!("where tenant_id = $1 and email = $2");
 pub const LIST: &str = select!("where tenant_id = $1 and id < $2 order by id desc limit $3");
 pub const INSERT: &str = "insert into users (tenant_id, id, email, name, role, password_hash, access_token_hash, \
-     access_token_sealed, is_active, created_at, updated_at) values ($1, $2, $3, $4, $5, $6, $7, $8, true, $9, $9) \
+     access_token_sealed, is_active, created_at, updated_at, number) values ($1, $2, $3, $4, $5, $6, $7, $8, true, $9, $9, $10) \
      on conflict (tenant_id, email) do nothing";
 pub const UPDATE: &str = "update users set name = $3, role = $4, is_active = $5, \
      password_hash = coalesce($6, password_hash), updated_at = $7 where tenant_id = $1 and id = $2";

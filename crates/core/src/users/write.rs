@@ -40,7 +40,7 @@ pub struct Update {
 ///
 /// Errors: `user_exists` (with `userId`).
 pub fn create(tx: &mut Tx, live: TenantId, cmd: &Create) -> Result<User> {
-    let (id, now) = (UserId::from_uuid(tx.new_id()), tx.now());
+    let (id, number, now) = (UserId::from_uuid(tx.new_id()), tx.take_number()?, tx.now());
     let params = params![
         live.0,
         id.0,
@@ -50,7 +50,8 @@ pub fn create(tx: &mut Tx, live: TenantId, cmd: &Create) -> Result<User> {
         &cmd.password_hash,
         cmd.access_token_hash.as_slice(),
         &cmd.access_token_sealed,
-        now
+        now,
+        number
     ];
     if tx.execute(sql::INSERT, &params)? == 0 {
         let error = Error::conflict("user_exists", "There is a user with this email already.");

@@ -50,7 +50,7 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &CreateEndpoint) -> Result<Endpoint> 
 
 /// Adds an endpoint whatever the plan says.
 pub(crate) fn insert(tx: &mut Tx, ctx: &Ctx, cmd: &CreateEndpoint) -> Result<Endpoint> {
-    let id = EndpointId::from_uuid(tx.new_id());
+    let (id, number) = (EndpointId::from_uuid(tx.new_id()), tx.take_number()?);
     let after = feed::last_position(tx)?;
     let (events, now) = (cmd.events.join(" "), tx.now());
     let inboxes = cmd.inboxes.as_ref().map(|ids| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
@@ -70,7 +70,8 @@ pub(crate) fn insert(tx: &mut Tx, ctx: &Ctx, cmd: &CreateEndpoint) -> Result<End
             after,
             &cmd.secret,
             &cmd.secret_prefix,
-            now
+            now,
+            number
         ],
     )?;
     tx.execute(sql::INSERT_STATE, &params![id.0, ctx.tenant.0])?;

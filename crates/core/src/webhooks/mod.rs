@@ -102,6 +102,8 @@ impl DisabledReason {
 pub struct Endpoint {
     /// Its id.
     pub id: EndpointId,
+    /// Its number in the installation.
+    pub number: i64,
     /// Whose it is.
     pub tenant: TenantId,
     /// Display name.
@@ -205,6 +207,7 @@ pub(crate) fn endpoint(row: &Row) -> tieline_db::Result<Endpoint> {
             last_success_at: row.get(23)?,
             last_failure_at: row.get(24)?,
         },
+        number: row.get(25)?,
     })
 }
 

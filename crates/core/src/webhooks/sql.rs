@@ -6,7 +6,7 @@ macro_rules! select {
             "select w.tenant_id, w.id, w.name, w.description, w.url, w.events, w.format, w.header_prefix, w.max_attempts, \
              w.inbox_ids, w.is_active, w.disabled_reason, w.active_after, w.disabled_at, w.secret_sealed, w.secret_prefix, \
              w.previous_secret_sealed, w.previous_secret_until, w.created_at, w.updated_at, s.consecutive_failures, \
-             s.first_failure_at, s.next_probe_at, s.last_success_at, s.last_failure_at \
+             s.first_failure_at, s.next_probe_at, s.last_success_at, s.last_failure_at, w.number \
              from webhook_endpoints w join endpoint_states s on s.endpoint_id = w.id ",
             $rest
         )
@@ -26,8 +26,8 @@ pub const WANTED_EVENTS: &str = "select distinct events from webhook_endpoints w
 pub const COUNT: &str = "select count(*) from webhook_endpoints w where w.tenant_id = $1 and not exists \
      (select 1 from inboxes i where i.tenant_id = w.tenant_id and i.endpoint_id = w.id)";
 pub const INSERT: &str = "insert into webhook_endpoints (tenant_id, id, name, description, url, events, format, header_prefix, \
-     max_attempts, inbox_ids, is_active, active_after, secret_sealed, secret_prefix, created_at, updated_at) \
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, true, $11, $12, $13, $14, $14)";
+     max_attempts, inbox_ids, is_active, active_after, secret_sealed, secret_prefix, created_at, updated_at, number) \
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, true, $11, $12, $13, $14, $14, $15)";
 pub const INSERT_STATE: &str = "insert into endpoint_states (endpoint_id, tenant_id, lease_until, epoch, consecutive_failures) \
      values ($1, $2, 0, 0, 0)";
 /// The sender's verb: it knows the endpoint by its lease.

@@ -20,6 +20,7 @@ mod faults;
 mod groups;
 mod migrations;
 mod model;
+mod numbers;
 mod postgres;
 mod proxy;
 mod queues;

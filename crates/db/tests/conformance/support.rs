@@ -15,7 +15,8 @@ pub static SCHEMA: &[Migration] = &[Migration {
     sql: "create table item (id bigint primary key, name text unique, amount bigint not null default 0, at bigint) {{without_rowid}};
           create table kind (id bigint primary key, b boolean, i bigint, r double precision, t text, y bytea, u uuid, j jsonb);
           create table counter (id bigint primary key, n bigint not null);
-          create table log (position {{position}}, note text not null);",
+          create table log (position {{position}}, note text not null);
+          {{numbers}};",
 }];
 
 /// Where one test's database is; gone with this value.

@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use tieline_db::Target;
 use tieline_db::census::{census, problems};
 
 /// Version of the manifest.
@@ -57,7 +58,10 @@ pub struct Entry {
 ///
 /// Errors: one line; no half-written file stays under the name asked for.
 pub async fn run(settings: &Settings, file: &Path) -> anyhow::Result<()> {
-    let (database, data_dir, target) = (settings.database.clone(), settings.data_dir.clone(), file.to_owned());
+    let Target::Sqlite(database) = settings.database.clone() else {
+        bail!("this copies a SQLite file: back up PostgreSQL with pg_dump and copy the attachments (docs/scaling.md)");
+    };
+    let (data_dir, target) = (settings.data_dir.clone(), file.to_owned());
     let manifest = tokio::task::spawn_blocking(move || write(&database, &data_dir, &target)).await??;
     let rows: u64 = manifest.rows.values().sum();
     let bytes: u64 = manifest.files.values().map(|entry| entry.bytes).sum();

@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::{Component, Path};
 use tieline_core::{Error, MIGRATIONS, installation};
 use tieline_db::census::{census, problems};
-use tieline_db::{Config, Db};
+use tieline_db::{Config, Db, Target};
 
 /// Largest manifest, bytes: room for half a million attachments.
 const MANIFEST_LIMIT: u64 = 64 * 1024 * 1024;
@@ -21,8 +21,13 @@ const MANIFEST_LIMIT: u64 = 64 * 1024 * 1024;
 /// Errors: one line; nothing stays in the data folder then.
 pub async fn run(settings: &Settings, file: &Path) -> anyhow::Result<()> {
     let dir = &settings.data_dir;
+    let Target::Sqlite(database) = &settings.database else {
+        bail!(
+            "this restores a SQLite file: restore PostgreSQL with pg_restore, or move this backup there (docs/scaling.md)"
+        );
+    };
     let _lock = folder::lock_or_refuse(dir)?;
-    for taken in [settings.database.clone(), dir.join(ATTACHMENTS)] {
+    for taken in [database.clone(), dir.join(ATTACHMENTS)] {
         if taken.exists() {
             bail!("{} exists already: restore into an empty data folder (TIELINE_DATA_DIR)", taken.display());
         }
@@ -31,7 +36,7 @@ pub async fn run(settings: &Settings, file: &Path) -> anyhow::Result<()> {
     let (from, to) = (file.to_owned(), scratch.path().to_owned());
     let manifest = tokio::task::spawn_blocking(move || unpack(&from, &to)).await??;
     pause(&scratch.path().join(DATABASE)).await?;
-    if let Some(folder) = settings.database.parent() {
+    if let Some(folder) = database.parent() {
         std::fs::create_dir_all(folder)?;
     }
     let attachments = scratch.path().join(ATTACHMENTS);
@@ -40,11 +45,11 @@ pub async fn run(settings: &Settings, file: &Path) -> anyhow::Result<()> {
     }
     // Last, so that a folder with a database is a whole one. The database may be on another disk.
     let restored = scratch.path().join(DATABASE);
-    if std::fs::rename(&restored, &settings.database).is_err() {
-        let beside = settings.database.with_extension("restoring");
+    if std::fs::rename(&restored, database).is_err() {
+        let beside = database.with_extension("restoring");
         std::fs::copy(&restored, &beside)?;
         File::open(&beside)?.sync_all()?;
-        std::fs::rename(&beside, &settings.database)?;
+        std::fs::rename(&beside, database)?;
     }
     let rows: u64 = manifest.rows.values().sum();
     let mut lines = format!(

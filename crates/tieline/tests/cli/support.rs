@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use tempfile::TempDir;
+use tieline_testkit::postgres::Database;
 
 /// A folder of a test with the data folder in it.
 pub struct Place {
     folder: TempDir,
+    /// PostgreSQL instead of the file in the data folder.
+    database: Option<Database>,
 }
 
 /// What a command printed, and how it ended.
@@ -51,7 +54,11 @@ impl Ended {
 
 impl Place {
     pub fn new() -> Place {
-        Place { folder: tempfile::tempdir().expect("a temporary folder") }
+        Place { folder: tempfile::tempdir().expect("a temporary folder"), database: None }
+    }
+    /// A folder whose database is an empty one on PostgreSQL.
+    pub fn on_postgres() -> Place {
+        Place { database: Some(Database::create()), ..Place::new() }
     }
     pub fn path(&self) -> &Path {
         self.folder.path()
@@ -71,6 +78,9 @@ impl Place {
         }
         command.args(args).current_dir(self.path()).stdin(Stdio::null());
         command.env("TIELINE_DATA_DIR", data).env("TIELINE_LISTEN", "127.0.0.1:0");
+        if let Some(database) = &self.database {
+            command.env("TIELINE_DATABASE_URL", &database.url);
+        }
         command
     }
     /// Runs a command to its end.
@@ -119,6 +129,13 @@ impl Server {
             seen.push(line);
         }
         panic!("it ended without a line with {text:?}: {seen:#?}");
+    }
+    /// Asks it to stop and waits; what it logged since the last line that was waited for.
+    #[track_caller]
+    pub fn stop_and_tell(mut self) -> Vec<String> {
+        signal(&self.child, "TERM");
+        assert!(self.child.wait().expect("ends").success());
+        self.lines.iter().collect()
     }
     /// Asks it to stop and waits; whether it ended well.
     pub fn stop(mut self) -> bool {
