@@ -67,9 +67,9 @@ macro_rules! said {
             is_said!(),
             " order by i.conversation_id ",
             $order,
-            ", i.id ",
+            ", i.number ",
             $order,
-            " limit $3 offset $4) order by m.id desc"
+            " limit $3 offset $4) order by m.number desc"
         )
     };
 }
@@ -83,7 +83,7 @@ pub static LAST_SAID: Many = Many::new(
         " from messages m where m.tenant_id = :tenant_id and m.id = (select i.id from messages i \
          where i.tenant_id = :tenant_id and i.conversation_id = :conversation_id",
         is_said!(),
-        " order by i.conversation_id desc, i.id desc limit 1)"
+        " order by i.conversation_id desc, i.number desc limit 1)"
     ),
     &[("tenant_id", Ty::Int), ("conversation_id", Ty::Uuid)],
 );
