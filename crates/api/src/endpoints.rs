@@ -1,13 +1,14 @@
 //! Webhook endpoints on their way in, for every dialect: what a request may say of one, and its secret. The dialects differ in
 //! their words for events and in what holds where a request is silent; both follow from the endpoint's format.
 
+use crate::addresses;
 use crate::caller::Caller;
-use crate::http::fields::{self, Field, Object, Patch, Refusal};
+use crate::http::fields::{self, Field, Object, Refusal};
 use crate::hub::Hub;
+use crate::members::nullable;
 use tieline_core::error::{Error, Kind};
 use tieline_core::ids::{EndpointId, InboxId};
 use tieline_core::webhooks::{self, CreateEndpoint, Endpoint, Format, Missed, RotateSecret, UpdateEndpoint};
-use tieline_delivery::egress::EgressPolicy;
 use tieline_delivery::{SECRET_CONTEXT, sign};
 
 /// Characters of a secret that are shown later.
@@ -68,7 +69,7 @@ pub(crate) async fn create_request(
         CreateEndpoint {
             name: body.string("name").trimmed().chars(1..=100).owned().required(),
             description: body.string("description").chars(..=500).owned().optional(),
-            url: url_field(body, policy).required(),
+            url: addresses::url(body.string("url"), policy).required(),
             events: events_field(body, format).required(),
             format,
             header_prefix: prefix.unwrap_or_else(|| header_prefix(format).to_owned()),
@@ -116,12 +117,12 @@ async fn update_request(hub: &Hub, bytes: &[u8], format: Format) -> Result<Updat
     let policy = hub.guard.policy();
     let command = fields::read(bytes, |body| UpdateEndpoint {
         name: body.string("name").trimmed().chars(1..=100).owned().not_null().optional(),
-        description: clearable(body.string("description").chars(..=500).owned().patch()),
-        url: url_field(body, policy).not_null().optional(),
+        description: nullable(body.string("description").chars(..=500).owned().patch()),
+        url: addresses::url(body.string("url"), policy).not_null().optional(),
         events: events_field(body, format).not_null().optional(),
         is_active: body.boolean("isActive").not_null().optional(),
         max_attempts: body.integer("maxAttempts").within(1..=10).not_null().optional(),
-        inboxes: clearable(inboxes_field(body).patch()),
+        inboxes: nullable(inboxes_field(body).patch()),
         header_prefix: prefix_field(body).not_null().optional(),
     })?;
     if let Some(url) = &command.url {
@@ -153,15 +154,6 @@ fn events_field<'o>(body: &'o Object<'_, '_>, format: Format) -> Field<'o, Vec<S
     })
 }
 
-fn url_field<'o>(body: &'o Object<'_, '_>, policy: &EgressPolicy) -> Field<'o, String> {
-    body.string("url").parse(|url| match policy.check_url(&url) {
-        Ok(_) => Ok(url.into_owned()),
-        Err(refusal) => {
-            Err(Refusal::new(refusal.code, format!("is refused: {}", refusal.detail.trim_end_matches('.'))))
-        }
-    })
-}
-
 fn inboxes_field<'o>(body: &'o Object<'_, '_>) -> Field<'o, Vec<InboxId>> {
     body.list("inboxIds", INBOXES_LIMIT, |id| id.string().id().required()).at_least(1)
 }
@@ -176,13 +168,4 @@ async fn check_name(hub: &Hub, url: &str) -> Result<(), Error> {
         Error::field("/url", refusal.code, format!("url is refused: {}", refusal.detail))
     };
     hub.guard.check_at_save(url).await.map(drop).map_err(refused)
-}
-
-/// What a merge-patch says, as the verb wants it.
-fn clearable<T>(patch: Patch<T>) -> Option<Option<T>> {
-    match patch {
-        Patch::Keep => None,
-        Patch::Clear => Some(None),
-        Patch::Set(value) => Some(Some(value)),
-    }
 }

@@ -197,6 +197,8 @@ pub struct Listen {
 pub enum Api {
     /// The native one
     V1,
+    /// Atteny's
+    Atteny,
 }
 
 /// A partition.

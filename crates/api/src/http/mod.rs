@@ -7,6 +7,7 @@
 
 pub mod cursor;
 pub mod docs;
+pub mod document;
 pub mod error;
 pub mod fields;
 pub mod layers;

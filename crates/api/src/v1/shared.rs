@@ -1,18 +1,14 @@
 //! What the handlers of the smaller nouns share: pages by cursor, creation under an `Idempotency-Key`, patches.
 
+pub(crate) use crate::members::{custom_fields, name, nullable, refusal};
 pub(crate) use crate::once::{ok, once, once_with_secret};
 
 use super::Result;
 use crate::http::cursor::Cursor;
-use crate::http::fields::{Field, Patch, Refusal};
 use crate::http::query::{self, Query};
 use crate::http::reply::Page;
 use crate::hub::Hub;
-use serde_json::Value;
-use serde_json::value::RawValue;
-use std::borrow::Cow;
-use tieline_core::error::{Error, FieldError};
-use tieline_core::fields::validate::FIELDS_LIMIT;
+use tieline_core::error::Error;
 use tieline_core::ids::TenantId;
 use tieline_core::page;
 use tieline_db::Read;
@@ -54,32 +50,4 @@ pub(crate) async fn list_by_id<R: Send + 'static, V>(
     let rows = hub.db.read(move |tx| read(tx, tenant, page)).await?;
     let cursor = |row: &R| Cursor { key: 0, id: id(row) }.encode(tenant.0, list);
     Ok(Page::of(rows, page.limit as usize - 1, cursor, |row| view(&row)))
-}
-
-/// A merge-patch member in the words of core: none keeps, none inside clears.
-pub(crate) fn nullable<T>(patch: Patch<T>) -> Option<Option<T>> {
-    match patch {
-        Patch::Keep => None,
-        Patch::Clear => Some(None),
-        Patch::Set(value) => Some(Some(value)),
-    }
-}
-
-/// A refusal of a core rule, in the words of the reader of fields.
-pub(crate) fn refusal(error: FieldError) -> Refusal {
-    let sentence = error.message.trim_end_matches('.').to_owned();
-    Refusal::new(error.code, format!("is not accepted: {sentence}"))
-}
-
-/// A name of 1 to `most` characters, without white space around it.
-pub(crate) fn name<'o>(field: Field<'o, Cow<'_, str>>, most: usize) -> Field<'o, String> {
-    field.trimmed().chars(1..=most).owned()
-}
-
-/// The values of custom fields as sent; none when missing or null.
-pub(crate) fn custom_fields(field: Field<'_, &RawValue>) -> serde_json::Map<String, Value> {
-    match field.object(FIELDS_LIMIT).tree().optional() {
-        Some(Value::Object(values)) => values,
-        _ => Default::default(),
-    }
 }
