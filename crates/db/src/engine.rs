@@ -1,7 +1,7 @@
 //! The handle: bounded queues in front of the driver's threads, and the wake-ups behind them.
 
 use crate::fault::{Plan, Point};
-use crate::job::{Answer, Closure, Job, SetEntry};
+use crate::job::{Answer, Closure, Job, Queued, SetEntry};
 use crate::{Clock, Error, Ids, Migration, Read, Result, SetVerb, SystemClock, Tx, postgres, sqlite};
 use crossbeam_channel::{Sender, TrySendError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
 /// Something that committed transactions can announce; at most [`Topic::COUNT`] of them.
@@ -27,6 +28,8 @@ pub struct Limits {
     pub write_queue: usize,
     /// Reads waiting; one more is refused.
     pub read_queue: usize,
+    /// How long a write may wait; behind a database that has stood still for longer it is refused and not run.
+    pub queued_for: Duration,
     /// Jobs in one transaction.
     pub group: usize,
     /// Writer connections on PostgreSQL; SQLite has one, whatever stands here.
@@ -37,7 +40,14 @@ pub struct Limits {
 
 impl Limits {
     /// For SQLite: large groups, because a commit costs a flush and there is one writer.
-    pub const SQLITE: Limits = Limits { write_queue: 4096, read_queue: 4096, group: 256, writers: 1, readers: 4 };
+    pub const SQLITE: Limits = Limits {
+        write_queue: 4096,
+        read_queue: 4096,
+        queued_for: Duration::from_secs(10),
+        group: 256,
+        writers: 1,
+        readers: 4,
+    };
     /// For PostgreSQL: groups that keep few locks for long, over few connections (more only add contention: measured).
     pub const POSTGRES: Limits = Limits { group: 64, writers: 4, ..Limits::SQLITE };
 }
@@ -77,7 +87,8 @@ impl Config {
     ///
     /// Parameters as libpq has them, with these differences: `sslmode=require` checks the certificate's chain and name, as
     /// `verify-full` does; `prefer` and `allow` protect from nothing and mean no TLS here; without `sslrootcert` the
-    /// machine's own certificates are trusted. What is not understood is refused by [`Db::open`], not ignored.
+    /// machine's own certificates are trusted; several hosts are asked at once, and `connect_timeout` (5 seconds without it)
+    /// bounds each from the call to the first answer. What is not understood is refused by [`Db::open`], not ignored.
     pub fn postgres(url: impl Into<String>, migrations: &'static [Migration]) -> Config {
         Config::new(Target::Postgres(url.into()), migrations, Limits::POSTGRES)
     }
@@ -164,7 +175,7 @@ pub struct Db {
 
 struct Inner {
     shared: Arc<Shared>,
-    writes: Sender<Job>,
+    writes: Sender<Queued>,
     writers: usize,
     reads: Mutex<Option<Sender<ReadJob>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -272,7 +283,7 @@ impl Db {
     }
 
     fn enqueue(&self, job: Job) -> Result<()> {
-        self.inner.writes.try_send(job).map_err(|error| self.refused(error, "write"))
+        self.inner.writes.try_send((Instant::now(), job)).map_err(|error| self.refused(error, "write"))
     }
 
     fn refused<T>(&self, error: TrySendError<T>, queue: &'static str) -> Error {
@@ -329,7 +340,7 @@ impl Db {
     /// Finishes what is queued and ends the threads; later calls answer [`Error::Unavailable`]. Blocks.
     pub fn close(&self) {
         for _ in 0..self.inner.writers {
-            let _ = self.inner.writes.send(Job::Stop); // fails when they have ended already
+            let _ = self.inner.writes.send((Instant::now(), Job::Stop)); // fails when they have ended already
         }
         self.inner.reads.lock().expect("not poisoned").take();
         let threads: Vec<_> = self.inner.threads.lock().expect("not poisoned").drain(..).collect();

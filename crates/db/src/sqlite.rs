@@ -8,7 +8,7 @@
 
 use crate::engine::{ReadJob, Shared};
 use crate::fault::Point;
-use crate::job::{Job, Ran, Unit, plan, take};
+use crate::job::{Queued, Ran, Unit, plan, take};
 use crate::migrate::{self, Migration};
 use crate::tx::Conn;
 use crate::{Error, Ids, Many, Param, Read, Result, Row, Tx};
@@ -187,8 +187,14 @@ fn bind_all(statement: &mut rusqlite::Statement, params: &[Param]) -> Result<()>
     Ok(())
 }
 
-/// The writer's loop; ends at [`Job::Stop`] or when every sender is gone.
-pub(crate) fn write_loop(mut conn: Connection, path: &Path, queue: Receiver<Job>, shared: Arc<Shared>, mut ids: Ids) {
+/// The writer's loop; ends at [`crate::job::Job::Stop`] or when every sender is gone.
+pub(crate) fn write_loop(
+    mut conn: Connection,
+    path: &Path,
+    queue: Receiver<Queued>,
+    shared: Arc<Shared>,
+    mut ids: Ids,
+) {
     let (wake, woken) = crossbeam_channel::bounded::<()>(1);
     let stepping = Arc::new(Mutex::new(()));
     let checkpointer = {
@@ -206,7 +212,7 @@ pub(crate) fn write_loop(mut conn: Connection, path: &Path, queue: Receiver<Job>
         tracing::error!(%error, "the log's size is not known: checkpoints happen at close only");
     }
     let (mut restart_at, mut next_step) = (WAL_RESTART_PAGES, WAL_PASSIVE_PAGES);
-    while let Some((jobs, stopping)) = take(&queue, shared.limits.group) {
+    while let Some((jobs, stopping)) = take(&queue, &shared.limits) {
         group(&conn, plan(jobs), &shared, &mut ids);
         let log = log_pages.load(Ordering::Relaxed);
         if log > restart_at {
@@ -226,8 +232,8 @@ pub(crate) fn write_loop(mut conn: Connection, path: &Path, queue: Receiver<Job>
     if let Ok(handle) = checkpointer {
         let _ = handle.join();
     }
-    while let Ok(job) = queue.try_recv() {
-        plan(vec![job]).into_iter().for_each(|unit| unit.settle(Err(Error::Unavailable("shutting down".into()))));
+    while let Ok((_, job)) = queue.try_recv() {
+        job.settle(Err(Error::Unavailable("shutting down".into())));
     }
     let _ = conn.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()));
 }

@@ -3,6 +3,7 @@
 //! The environment wins over the file, the file over the default. A key of the file that is not known is refused, because
 //! somebody meant something by it; an unknown `TIELINE_…` variable is a warning, because it may be meant for another version.
 
+use crate::folder::ATTACHMENTS;
 use anyhow::{Context, bail};
 use config::{FileFormat, Source};
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tieline_db::Target;
 use tieline_delivery::egress::EgressPolicy;
+use tieline_delivery::files::Bucket;
+use tieline_delivery::housekeeping::Kept;
 use tieline_delivery::queue::Rules;
 use tieline_delivery::schedule::{RetrySchedule, parse_duration};
 
@@ -23,6 +26,8 @@ const DEFAULT_FILE: &str = "tieline.toml";
 pub const CONFIG_VARIABLE: &str = "TIELINE_CONFIG";
 /// Largest configuration file, bytes.
 const FILE_LIMIT: u64 = 256 * 1024;
+/// Most that `attachment_max_bytes` may be: what a store takes in the parts that we send.
+const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 /// Variables of ours that are no settings of the program: of its tests, benches and builds.
 const NOT_SETTINGS: &[&str] = &["ROUNDS", "DASHBOARD_DIST", "BENCH", "KEY"];
 
@@ -59,6 +64,19 @@ const SETTINGS: &[Setting] = &[
     ),
     setting("webhook_disable_after", "20", "failed attempts in a row before an endpoint is switched off"),
     setting("webhook_disable_window", "72h", "and how old the first of them must be"),
+    setting(
+        "attachments_url",
+        "",
+        "where files are: file:///folder or s3://bucket/prefix; by default attachments in the data folder. Several nodes share one",
+    ),
+    setting("s3_endpoint", "", "address of a store that speaks S3; by default Amazon's in the region"),
+    setting("s3_region", "us-east-1", "region of the bucket"),
+    setting("s3_access_key_id", "", "who asks the bucket"),
+    secret("s3_secret_access_key", "and what proves it"),
+    setting("attachment_max_bytes", "26214400", "largest file; by default 25 MiB"),
+    setting("attachment_link_ttl", "1h", "how long a link to a file is good, from 1m to 7d"),
+    setting("keep_events", "30d", "how long events stay in the feed, at least 1h"),
+    setting("keep_deliveries", "30d", "how long deliveries stay in the log after their end, at least 1h"),
     setting("owner_email", "", "makes the first tenant with this owner, on an empty database"),
     secret("owner_password", "password of that owner"),
     setting("owner_name", "", "name of that owner; by default the part of the address before the @"),
@@ -95,6 +113,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where the bytes of attachments are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attachments {
+    /// A folder of this machine, or one that several share.
+    Folder(PathBuf),
+    /// A bucket that speaks S3.
+    Bucket(Bucket),
+}
+
 /// Who owns the first tenant, where the environment says so.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Owner {
@@ -128,6 +155,14 @@ pub struct Settings {
     pub policy: EgressPolicy,
     /// When to try again and when to give up.
     pub rules: Rules,
+    /// Where files are.
+    pub attachments: Attachments,
+    /// Largest file, bytes.
+    pub attachment_max_bytes: u64,
+    /// How long a link to a file is good, microseconds.
+    pub attachment_link_ttl_us: i64,
+    /// How long the past is kept.
+    pub kept: Kept,
     /// The first owner.
     pub owner: Option<Owner>,
     values: BTreeMap<&'static str, (String, Origin)>,
@@ -247,6 +282,43 @@ fn checked(values: BTreeMap<&'static str, (String, Origin)>, warnings: Vec<Strin
     let window: Duration = duration("webhook_disable_window")?;
     rules.health.disable_window = i64::try_from(window.as_micros())
         .map_err(|_| wrong("webhook_disable_window", "is longer than time goes".into()))?;
+    let attachments = match given("attachments_url") {
+        None => Attachments::Folder(data_dir.join(ATTACHMENTS)),
+        Some(url) => match (url.strip_prefix("file://"), url.strip_prefix("s3://")) {
+            (Some(path), _) if path.starts_with('/') => Attachments::Folder(PathBuf::from(path)),
+            (_, Some(place)) if !place.is_empty() && !place.starts_with('/') => {
+                let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
+                let needed = |key: &str| {
+                    given(key)
+                        .ok_or_else(|| wrong(key, "is missing: a bucket is asked with a key and its secret".into()))
+                };
+                Attachments::Bucket(Bucket {
+                    name: name.to_owned(),
+                    prefix: prefix.trim_matches('/').to_owned(),
+                    endpoint: given("s3_endpoint"),
+                    region: text("s3_region").to_owned(),
+                    access_key_id: needed("s3_access_key_id")?,
+                    secret_access_key: needed("s3_secret_access_key")?,
+                })
+            }
+            _ => return Err(wrong("attachments_url", "must be file:///folder or s3://bucket/prefix".into())),
+        },
+    };
+    let most = text("attachment_max_bytes").parse().ok().filter(|bytes| (1..=MAX_FILE_BYTES).contains(bytes));
+    let attachment_max_bytes =
+        most.ok_or_else(|| wrong("attachment_max_bytes", format!("must be a number from 1 to {MAX_FILE_BYTES}")))?;
+    let between = |key: &str, least: &str, most: &str| {
+        let (wait, bound) = (duration(key)?, |text| parse_duration(text).unwrap_or_default());
+        if wait < bound(least) || wait > bound(most) {
+            return Err(wrong(key, format!("must be from {least} to {most}")));
+        }
+        Ok(wait.as_micros() as i64)
+    };
+    let attachment_link_ttl_us = between("attachment_link_ttl", "1m", "7d")?;
+    let kept = Kept {
+        events_us: between("keep_events", "1h", "3650d")?,
+        deliveries_us: between("keep_deliveries", "1h", "3650d")?,
+    };
     let log_format = match text("log_format") {
         "text" | "" => LogFormat::Text,
         "json" => LogFormat::Json,
@@ -273,6 +345,10 @@ fn checked(values: BTreeMap<&'static str, (String, Origin)>, warnings: Vec<Strin
         secret_key: given("secret_key"),
         policy,
         rules,
+        attachments,
+        attachment_max_bytes,
+        attachment_link_ttl_us,
+        kept,
         owner,
         warnings,
         values,
@@ -412,6 +488,19 @@ mod tests {
             ),
             (
                 "",
+                &[("TIELINE_ATTACHMENTS_URL", "/srv/files")],
+                "TIELINE_ATTACHMENTS_URL must be file:///folder or s3://bucket/prefix",
+            ),
+            (
+                "",
+                &[("TIELINE_ATTACHMENTS_URL", "s3://files"), ("TIELINE_S3_ACCESS_KEY_ID", "a")],
+                "TIELINE_S3_SECRET_ACCESS_KEY is missing: a bucket is asked with a key and its secret",
+            ),
+            ("attachment_max_bytes = 0", &[], "FILE: attachment_max_bytes must be a number from 1 to 5368709120"),
+            ("attachment_link_ttl = \"8d\"", &[], "FILE: attachment_link_ttl must be from 1m to 7d"),
+            ("", &[("TIELINE_KEEP_EVENTS", "5m")], "TIELINE_KEEP_EVENTS must be from 1h to 3650d"),
+            (
+                "",
                 &[("TIELINE_OWNER_EMAIL", "ana@example.com")],
                 "TIELINE_OWNER_PASSWORD is missing beside the owner's address",
             ),
@@ -421,6 +510,23 @@ mod tests {
         assert!(refused("listen = ", &[]).starts_with("FILE is not valid TOML: "));
         let missing = load(Some(Path::new("/nowhere.toml")), environment(&[])).map(drop).unwrap_err();
         assert!(format!("{missing:#}").starts_with("cannot read /nowhere.toml"), "{missing:#}");
+    }
+
+    #[test]
+    fn files_are_in_the_data_folder_another_folder_or_a_bucket() {
+        let at = |pairs: &[(&str, &str)]| load(None, environment(pairs)).unwrap().attachments;
+        assert_eq!(at(&[("TIELINE_DATA_DIR", "/srv/t")]), Attachments::Folder("/srv/t/attachments".into()));
+        assert_eq!(at(&[("TIELINE_ATTACHMENTS_URL", "file:///mnt/f")]), Attachments::Folder("/mnt/f".into()));
+        let bucket = at(&[
+            ("TIELINE_ATTACHMENTS_URL", "s3://files/desk/"),
+            ("TIELINE_S3_ENDPOINT", "http://127.0.0.1:9000"),
+            ("TIELINE_S3_ACCESS_KEY_ID", "who"),
+            ("TIELINE_S3_SECRET_ACCESS_KEY", "hush"),
+        ]);
+        let Attachments::Bucket(bucket) = bucket else { panic!("{bucket:?}") };
+        assert_eq!((bucket.name.as_str(), bucket.prefix.as_str()), ("files", "desk"));
+        assert_eq!(bucket.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
+        assert!(!format!("{bucket:?}").contains("hush"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A running server: database, HTTP, fan-out, sender and the socket for commands wired together, and taken down in order.
 
 use crate::admin::{self, Desk};
-use crate::config::{self, Settings};
+use crate::config::{self, Attachments, Settings};
 use crate::folder::{self, Lock};
 use crate::metrics::Metrics;
 use crate::secret_key;
@@ -14,7 +14,7 @@ use tieline_api::http::server::{self, Limits};
 use tieline_api::operations::{self, Operations};
 use tieline_api::v1::attachments::{UPLOAD_ROUTE, upload_body_limit};
 use tieline_api::{Hub, hub};
-use tieline_core::attachments::link::{DEFAULT_TTL_US, Links};
+use tieline_core::attachments::link::Links;
 use tieline_core::{Error, MIGRATIONS, installation};
 use tieline_db::{Config, Db, Target};
 use tieline_delivery::attachments::FetchLoop;
@@ -22,7 +22,7 @@ use tieline_delivery::client::Client;
 use tieline_delivery::egress::{Guard, Resolver};
 use tieline_delivery::fan_out::FanOutLoop;
 use tieline_delivery::files::Files;
-use tieline_delivery::housekeeping::{Housekeeping, Kept};
+use tieline_delivery::housekeeping::Housekeeping;
 use tieline_delivery::sender::{self, Sender};
 use tieline_delivery::timers::TimerLoop;
 use tokio::net::TcpListener;
@@ -82,9 +82,15 @@ pub async fn open(settings: &Settings) -> anyhow::Result<Hub> {
         .with_context(|| format!("cannot open the database {}", config::shown(&settings.database)))?;
     let keyring = secret_key::load(settings.secret_key.as_deref(), &settings.data_dir, &db).await?;
     let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{}", settings.listen));
-    let attachments = settings.data_dir.join(folder::ATTACHMENTS);
-    let files = Files::local(&attachments, Links::new(&keyring, &public_url, DEFAULT_TTL_US))
-        .with_context(|| format!("cannot open the folder of attachments {}", attachments.display()))?;
+    let links = Links::new(&keyring, &public_url, settings.attachment_link_ttl_us);
+    let files = match &settings.attachments {
+        Attachments::Folder(folder) => Files::local(folder, links)
+            .with_context(|| format!("cannot open the folder of attachments {}", folder.display()))?,
+        Attachments::Bucket(bucket) => Files::bucket(bucket, links)
+            .await
+            .map_err(|why| anyhow::anyhow!("the bucket {bucket:?} of TIELINE_ATTACHMENTS_URL cannot be used: {why}"))?,
+    };
+    let files = files.with_max_bytes(settings.attachment_max_bytes);
     Ok(Hub::new(hub::Parts {
         db,
         keyring: Arc::new(keyring),
@@ -168,7 +174,7 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
     let mut loops = vec![
         ("noting the use of keys", tokio::spawn(tieline_api::last_used::run(hub.clone(), stopped.clone()))),
         ("timers", tokio::spawn(timers.run(stopped.clone()))),
-        ("housekeeping", tokio::spawn(Housekeeping::new(db.clone(), Kept::default()).run(stopped.clone()))),
+        ("housekeeping", tokio::spawn(Housekeeping::new(db.clone(), settings.kept).run(stopped.clone()))),
         ("fetching attachments", tokio::spawn(fetcher.run(stopped.clone()))),
         ("fan-out", tokio::spawn(FanOutLoop::new(db.clone(), due).run(stopped.clone()))),
         ("the sender", tokio::spawn(sender.run(stopped.clone(), SENDER_GRACE))),

@@ -1,7 +1,7 @@
 //! `tieline doctor`: what is right, what is not, and what to do about it.
 
 use super::print;
-use crate::config::{self, Settings};
+use crate::config::{self, Attachments, Settings};
 use crate::{folder, secret_key};
 use anyhow::bail;
 use std::os::unix::fs::PermissionsExt;
@@ -37,6 +37,7 @@ pub async fn run(settings: &Settings) -> anyhow::Result<()> {
         ("folder", data_folder(settings, held)),
         ("disk", disk(&settings.data_dir)),
         ("database", database(&settings.database, &version)),
+        ("files", files(settings).await),
         ("key", key(settings, version.as_ref().is_ok_and(|version| *version > 0))),
         ("clock", clock()),
         ("port", port(settings, held).await),
@@ -122,6 +123,24 @@ fn database(database: &Target, version: &tieline_db::Result<i64>) -> Finding {
             Warn(format!("{name} has schema version {found}; the next start brings it to {known}"))
         }
         Ok(_) => Fine(format!("{name} {sound}")),
+    }
+}
+
+async fn files(settings: &Settings) -> Finding {
+    match &settings.attachments {
+        Attachments::Folder(folder) if !folder.exists() => {
+            Fine(format!("{} is made by the first start", folder.display()))
+        }
+        Attachments::Folder(folder) => match tempfile::Builder::new().prefix(".tieline-doctor-").tempfile_in(folder) {
+            Ok(_) => Fine(format!("{} can be written", folder.display())),
+            Err(error) => {
+                Fail(format!("{} cannot be written ({error}): make it writable for this user", folder.display()))
+            }
+        },
+        Attachments::Bucket(bucket) => match bucket.check().await {
+            Ok(()) => Fine(format!("{bucket:?} can be asked")),
+            Err(why) => Fail(format!("{bucket:?} cannot be asked: {why}")),
+        },
     }
 }
 

@@ -12,7 +12,8 @@ use tieline_testkit::postgres::Database;
 pub struct Place {
     folder: TempDir,
     /// PostgreSQL instead of the file in the data folder.
-    database: Option<Database>,
+    url: Option<String>,
+    _database: Option<Database>,
 }
 
 /// What a command printed, and how it ended.
@@ -54,11 +55,22 @@ impl Ended {
 
 impl Place {
     pub fn new() -> Place {
-        Place { folder: tempfile::tempdir().expect("a temporary folder"), database: None }
+        Place { folder: tempfile::tempdir().expect("a temporary folder"), url: None, _database: None }
     }
     /// A folder whose database is an empty one on PostgreSQL.
     pub fn on_postgres() -> Place {
-        Place { database: Some(Database::create()), ..Place::new() }
+        let database = Database::create();
+        Place { url: Some(database.url.clone()), _database: Some(database), ..Place::new() }
+    }
+    /// A folder whose database is somewhere.
+    #[allow(dead_code)] // not every suite asks
+    pub fn at(url: &str) -> Place {
+        Place { url: Some(url.to_owned()), ..Place::new() }
+    }
+    /// Where the database is, if it is on PostgreSQL.
+    #[allow(dead_code)]
+    pub fn database_url(&self) -> Option<&str> {
+        self.url.as_deref()
     }
     pub fn path(&self) -> &Path {
         self.folder.path()
@@ -78,8 +90,8 @@ impl Place {
         }
         command.args(args).current_dir(self.path()).stdin(Stdio::null());
         command.env("TIELINE_DATA_DIR", data).env("TIELINE_LISTEN", "127.0.0.1:0");
-        if let Some(database) = &self.database {
-            command.env("TIELINE_DATABASE_URL", &database.url);
+        if let Some(url) = &self.url {
+            command.env("TIELINE_DATABASE_URL", url);
         }
         command
     }
