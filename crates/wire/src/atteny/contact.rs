@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 /// The customer of a conversation.
 #[derive(Serialize, Deserialize, ToSchema)]
-#[serde(rename_all(serialize = "camelCase", deserialize = "camelCase"))]
+#[serde(rename_all = "camelCase")]
 pub struct ContactSummary<'a> {
     #[serde(borrow)]
     #[schema(value_type = String, example = "con_019a3b1c5d2e7f008a1b2c3d4e5f6071")]
@@ -19,8 +19,8 @@ pub struct ContactSummary<'a> {
     #[schema(value_type = String)]
     name: Cow<'a, str>,
     /// E.164 where it parses, else as given.
-    #[serde(rename(serialize = "phoneNumber", deserialize = "phone"))]
-    #[schema(required, rename = "phoneNumber", value_type = Option<String>, example = "+5511987654321")]
+    #[serde(alias = "phone")]
+    #[schema(required, value_type = Option<String>, example = "+5511987654321")]
     phone_number: Option<Cow<'a, str>>,
     #[schema(required, value_type = Option<String>)]
     email: Option<Cow<'a, str>>,

@@ -18,7 +18,7 @@ pub struct AuthorView<'a> {
 
 /// A file of a message.
 #[derive(Serialize, Deserialize, ToSchema)]
-#[serde(rename_all(serialize = "camelCase", deserialize = "camelCase"))]
+#[serde(rename_all = "camelCase")]
 pub struct AttachmentView<'a> {
     #[serde(borrow)]
     #[schema(value_type = String)]
@@ -27,8 +27,8 @@ pub struct AttachmentView<'a> {
     #[schema(value_type = String)]
     name: Cow<'a, str>,
     /// Its media type.
-    #[serde(borrow, rename(serialize = "mediaType", deserialize = "contentType"))]
-    #[schema(rename = "mediaType", value_type = String)]
+    #[serde(borrow, alias = "contentType")]
+    #[schema(value_type = String)]
     media_type: Cow<'a, str>,
     /// Bytes; null until it is stored.
     #[schema(required)]
@@ -38,8 +38,8 @@ pub struct AttachmentView<'a> {
     #[schema(value_type = String, pattern = "^(pending|stored|failed)$")]
     state: Cow<'a, str>,
     /// Where its bytes are, for an hour and without a key; null until it is stored.
-    #[serde(rename(serialize = "mediaUrl", deserialize = "url"))]
-    #[schema(required, rename = "mediaUrl", value_type = Option<String>)]
+    #[serde(alias = "url")]
+    #[schema(required, value_type = Option<String>)]
     media_url: Option<Cow<'a, str>>,
 }
 
