@@ -8,6 +8,7 @@ pub mod files;
 pub mod http;
 pub mod hub;
 pub mod last_used;
+pub mod limits;
 mod members;
 mod once;
 pub mod operations;

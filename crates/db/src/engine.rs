@@ -149,9 +149,15 @@ pub(crate) struct Shared {
     faults: Option<Arc<dyn Plan>>,
     topics: [watch::Sender<u64>; Topic::COUNT],
     versions: [AtomicU64; Topic::COUNT],
+    joined: Mutex<Option<(Topic, Arc<Join>)>>,
 }
 
 impl Shared {
+    /// What joins a group in which these topics were signalled.
+    pub(crate) fn joined(&self, topics: u32) -> Option<Arc<Join>> {
+        let joined = self.joined.lock().expect("not poisoned");
+        joined.as_ref().filter(|(topic, _)| topics & (1 << topic.0) != 0).map(|(_, work)| work.clone())
+    }
     pub(crate) fn fault(&self, point: Point) -> Option<Error> {
         self.faults.as_ref().and_then(|plan| plan.at(point))
     }
@@ -161,6 +167,27 @@ impl Shared {
                 self.versions[index].fetch_add(1, Ordering::Release);
                 topic.send_modify(|count| *count += 1);
             }
+        }
+    }
+}
+
+/// What is called once a group is durable, before any of its callers has an answer.
+pub type AfterCommit = Box<dyn FnOnce() + Send>;
+
+/// Work that joins groups; see [`Db::join`].
+pub(crate) type Join = dyn Fn(&mut Tx) -> Result<AfterCommit> + Send + Sync;
+
+/// Keeps work joined to groups: dropping it ends that.
+pub struct Joined {
+    shared: Arc<Shared>,
+    work: Arc<Join>,
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        let mut joined = self.shared.joined.lock().expect("not poisoned");
+        if joined.as_ref().is_some_and(|(_, work)| Arc::ptr_eq(work, &self.work)) {
+            *joined = None;
         }
     }
 }
@@ -195,6 +222,7 @@ impl Db {
             faults: config.faults,
             topics: std::array::from_fn(|_| watch::channel(0).0),
             versions: Default::default(),
+            joined: Mutex::default(),
         });
         let (writes, queue) = crossbeam_channel::bounded(config.limits.write_queue);
         let (reads, read_queue) = crossbeam_channel::bounded::<ReadJob>(config.limits.read_queue);
@@ -294,6 +322,26 @@ impl Db {
             }
             TrySendError::Disconnected(_) => gone(),
         }
+    }
+
+    /// Lets `work` join every group in which a job signals `topic`: it runs after the jobs in their transaction, so that what
+    /// it writes costs no commit of its own. What it answers is called once the group is durable. When it fails or panics, its
+    /// changes alone are undone and the group goes on without them.
+    ///
+    /// One piece of work at a time: a later one takes the place of an earlier. None where the engine has several writers
+    /// (PostgreSQL): there no group knows what the others commit before it.
+    pub fn join(
+        &self,
+        topic: Topic,
+        work: impl Fn(&mut Tx) -> Result<AfterCommit> + Send + Sync + 'static,
+    ) -> Option<Joined> {
+        let shared = self.inner.shared.clone();
+        if shared.is_shared {
+            return None;
+        }
+        let work: Arc<Join> = Arc::new(work);
+        *shared.joined.lock().expect("not poisoned") = Some((topic, work.clone()));
+        Some(Joined { shared, work })
     }
 
     /// Whether other processes may write to it: on PostgreSQL. Then what memory knows of it may be old, and a row that is to

@@ -154,7 +154,7 @@ fn run_set<V: SetVerb>(tx: &mut Tx, jobs: &mut [Box<dyn SetJob>]) -> Result<()> 
     Ok(())
 }
 
-fn panic_text(panic: Box<dyn Any + Send>) -> String {
+pub(crate) fn panic_text(panic: Box<dyn Any + Send>) -> String {
     match panic.downcast::<String>() {
         Ok(text) => *text,
         Err(panic) => panic.downcast::<&str>().map_or_else(|_| "no message".to_owned(), |text| text.to_string()),

@@ -23,6 +23,7 @@ macro_rules! on_both {
 mod close;
 mod faults;
 mod groups;
+mod join;
 mod migrations;
 mod model;
 mod numbers;
