@@ -330,6 +330,37 @@ async fn every_code_of_the_page_has_its_shape() {
     assert_eq!(off["error"], "O plano desta organização não inclui a API.");
 }
 
+#[tokio::test]
+async fn limits_speak_attenys_codes() {
+    let app = App::new().await;
+    let limit = async |rate_per_minute: i64, daily_quota: Option<i64>, monthly_quota: Option<i64>| {
+        let plan = tenants::Plan { rate_per_minute, daily_quota, monthly_quota, ..tenants::Plan::default() };
+        let cmd = tenants::UpdateTenant { name: None, plan: Some(plan) };
+        let done: Result<_, Error> = app.db.write(move |tx| tenants::update(tx, "acme", &cmd)).await;
+        done.expect("changed");
+    };
+    limit(1, None, Some(1_000)).await;
+    let first = app.get("/api/v1/me").await;
+    assert_eq!(
+        (&first.headers["x-ratelimit-limit"], &first.headers["x-ratelimit-remaining"]),
+        (&"1".parse().unwrap(), &"0".parse().unwrap())
+    );
+    assert_eq!(
+        (&first.headers["x-api-quota-limit"], &first.headers["x-api-quota-remaining"]),
+        (&"1000".parse().unwrap(), &"999".parse().unwrap())
+    );
+    first.expect(200);
+    let many = app.get("/api/v1/me").await;
+    assert_eq!(many.headers["retry-after"], "60");
+    let many = failed(many, 429, "rate_limit_exceeded");
+    assert_eq!(many["error"], "Muitas requisições neste minuto; aguarde o tempo de `Retry-After`.");
+    app.clock.advance_us(60_000_001);
+    limit(100, None, Some(1)).await;
+    failed(app.get("/api/v1/me").await, 402, "quota_exceeded");
+    limit(100, Some(1), None).await;
+    failed(app.get("/api/v1/me").await, 429, "daily_quota_exceeded");
+}
+
 /// A page number costs what its place costs, and says so beyond; the totals of a large tenant are read, not counted.
 #[tokio::test]
 async fn deep_pages_are_refused_with_a_reason() {

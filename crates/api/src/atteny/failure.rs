@@ -6,11 +6,7 @@ use serde::{Serialize, Serializer};
 use tieline_core::error::{Error, FieldError};
 
 /// What Atteny calls a code of ours.
-const CODES: [(&str, &str); 3] = [
-    ("api_disabled", "API_FEATURE_DISABLED"),
-    ("rate_limited", "rate_limit_exceeded"),
-    ("daily_quota_exceeded", "quota_exceeded"),
-];
+const CODES: [(&str, &str); 2] = [("api_disabled", "API_FEATURE_DISABLED"), ("rate_limited", "rate_limit_exceeded")];
 
 /// The body of a failure; `members` are those of the error's extras that are no headers.
 pub struct Body<'e> {
@@ -23,7 +19,7 @@ pub struct Body<'e> {
 }
 
 /// The code on this surface.
-pub fn code(error: &Error) -> &'static str {
+fn code(error: &Error) -> &'static str {
     CODES.iter().find(|(ours, _)| *ours == error.code).map_or(error.code, |(_, theirs)| theirs)
 }
 

@@ -151,12 +151,8 @@ pub(crate) fn is_header(extra: &str) -> bool {
 
 /// Atteny's failure.
 fn atteny(error: &Error, id: &RequestId, language: Language) -> Response {
-    let status = match failure::code(error) {
-        "quota_exceeded" => StatusCode::PAYMENT_REQUIRED,
-        _ => status(error),
-    };
     let body = serde_json::to_vec(&failure::Body { error, request_id: id.as_str(), language });
-    answered(error, status, body.expect("a failure is strings"), HeaderValue::from_static("application/json"))
+    answered(error, status(error), body.expect("a failure is strings"), HeaderValue::from_static("application/json"))
 }
 
 /// One line a failure that is ours or has a cause. It names neither body nor address.
