@@ -183,6 +183,15 @@ async fn five_attempts_are_made() {
     assert_eq!(log["data"][0]["attempts"].as_array().map(Vec::len), Some(5));
 }
 
+/// The text with `…` for the digits of every id: how many ids a verb draws is nobody's business.
+fn without_ids(text: &str) -> String {
+    let words = text.split_inclusive(|c: char| !c.is_ascii_hexdigit()).map(|word| {
+        let digits = word.trim_end_matches(|c: char| !c.is_ascii_hexdigit());
+        if digits.len() == 32 { word.replace(digits, "…") } else { word.to_owned() }
+    });
+    words.collect()
+}
+
 /// Clients rely on every member of these.
 #[tokio::test]
 async fn the_shapes_are_pinned() {
@@ -206,5 +215,5 @@ async fn the_shapes_are_pinned() {
         body
     }));
     let texts: Vec<String> = shapes.iter().map(|shape| serde_json::to_string_pretty(shape).expect("JSON")).collect();
-    insta::assert_snapshot!("atteny_shapes", texts.join("\n\n"));
+    insta::assert_snapshot!("atteny_shapes", without_ids(&texts.join("\n\n")));
 }
