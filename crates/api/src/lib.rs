@@ -1,6 +1,7 @@
 //! HTTP: one folder per dialect over shared mechanics.
 
 pub mod caller;
+pub mod chatwoot;
 pub mod files;
 pub mod http;
 pub mod hub;
@@ -19,7 +20,11 @@ pub fn app(hub: Hub) -> (Router, OpenApi) {
     let (router, document) = v1();
     let json = document.to_json().unwrap_or_default();
     (
-        router.with_state(hub.clone()).merge(files::routes(hub)).merge(http::docs::routes([("v1", json.into())])),
+        router
+            .with_state(hub.clone())
+            .merge(chatwoot::routes(hub.clone()))
+            .merge(files::routes(hub))
+            .merge(http::docs::routes([("v1", json.into())])),
         document,
     )
 }

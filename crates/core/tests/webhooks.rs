@@ -92,6 +92,7 @@ impl Bench {
                 author: Author::default(),
                 text: "Hello".into(),
                 html: None,
+                content: None,
                 external_id: None,
                 sent_at: None,
                 attachments: Default::default(),

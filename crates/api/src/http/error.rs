@@ -130,8 +130,9 @@ pub fn status(error: &Error) -> StatusCode {
 pub fn render(dialect: Dialect, error: &Error, id: &RequestId, public_url: Option<&str>) -> Response {
     log_source(dialect, error, id);
     match dialect {
-        // Atteny's and Chatwoot's shapes come with their folders; until then their paths speak problem documents.
-        Dialect::V1 | Dialect::Atteny | Dialect::Chatwoot => problem(error, id, public_url),
+        Dialect::Chatwoot => crate::chatwoot::render(error),
+        // Atteny's shape comes with its folder; until then its paths speak problem documents.
+        Dialect::V1 | Dialect::Atteny => problem(error, id, public_url),
     }
 }
 

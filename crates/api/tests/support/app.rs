@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use axum::{Router, body::to_bytes};
 use serde_json::Value;
 use std::sync::Arc;
+use tieline_api::chatwoot;
 use tieline_api::http::layers::Edge;
 use tieline_api::v1::attachments::{UPLOAD_ROUTE, upload_body_limit};
 use tieline_api::{Hub, hub};
@@ -102,7 +103,11 @@ impl App {
         });
         let (router, document) = tieline_api::app(hub.clone());
         let edge = Edge::new(Some("http://tieline.test"), ());
-        let router = edge.body_limit(UPLOAD_ROUTE, upload_body_limit(&hub)).around(router);
+        let router = edge
+            .body_limit(UPLOAD_ROUTE, upload_body_limit(&hub))
+            .body_limit(chatwoot::MESSAGES_ROUTE, upload_body_limit(&hub))
+            .body_limit(chatwoot::PUBLIC_MESSAGES_ROUTE, upload_body_limit(&hub))
+            .around(router);
         let document = serde_json::to_value(&document).expect("a document");
         let mut app = App { hub, db, clock, key: String::new(), router, validator: Validator::new(document), folder };
         app.tenant("acme").await;
