@@ -122,7 +122,7 @@ impl Installation {
             let from = deliveries[0].position - 1;
             let command = Arc::new(FanOut { from, to: n as i64, deliveries });
             let moved = tieline(db.write(move |tx| deliveries::fan_out(tx, &command)))?;
-            anyhow::ensure!(moved, "the cursor stands elsewhere");
+            anyhow::ensure!(moved.is_some(), "the cursor stands elsewhere");
         }
         db.close();
         Ok(())

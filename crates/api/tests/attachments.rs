@@ -120,6 +120,28 @@ async fn a_form_brings_one_file_under_its_own_name() {
 }
 
 #[tokio::test]
+async fn the_rest_of_a_refused_file_is_read_so_that_its_sender_reads_the_answer() {
+    let app = App::new().await;
+    let form = b"--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n";
+    for (content_type, start) in [("text/plain", &b""[..]), ("multipart/form-data; boundary=b", form)] {
+        let (read, mut all) = tokio::sync::mpsc::channel(1);
+        let pieces = 4 * MAX_FILE_BYTES / 4096;
+        let rest = (0..pieces).map(|_| Bytes::from_static(&[b'x'; 4096]));
+        let sent = futures::stream::iter(std::iter::once(Bytes::copy_from_slice(start)).chain(rest).map(Ok));
+        let sent = futures::StreamExt::chain(
+            sent,
+            futures::stream::once(async move {
+                read.send(()).await.unwrap();
+                Err(std::io::Error::other("the end"))
+            }),
+        );
+        let reply = send(&app, &app.key, "/v1/attachments", content_type, Body::from_stream(sent)).await;
+        assert_eq!(reply.expect(413)["code"], "payload_too_large", "{content_type}");
+        all.recv().await.expect("everything was read");
+    }
+}
+
+#[tokio::test]
 async fn nothing_stays_of_what_is_too_large_empty_or_broken_off() {
     let app = App::new().await;
     let limit = MAX_FILE_BYTES as usize;

@@ -50,6 +50,24 @@ fn waiting(started: mpsc::UnboundedSender<()>, leave: Arc<tokio::sync::Notify>) 
     })
 }
 
+/// An answer without an end, that says when it is dropped.
+fn endless(dropped: mpsc::UnboundedSender<()>) -> axum::routing::MethodRouter {
+    struct Say(mpsc::UnboundedSender<()>);
+    impl Drop for Say {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+    get(async move || {
+        let say = Say(dropped.clone());
+        let chunks = futures::stream::repeat_with(move || {
+            let _ = &say;
+            Ok::<_, std::convert::Infallible>(bytes::Bytes::from_static(&[b'x'; 16 * 1024]))
+        });
+        axum::body::Body::from_stream(chunks)
+    })
+}
+
 struct Server {
     address: SocketAddr,
     seen: Seen,
@@ -75,6 +93,7 @@ async fn start(limits: Limits) -> Server {
         .route("/v1/limited", get(limited))
         .route("/v1/panic", get(async || -> StatusCode { panic!("secret of the handler") }))
         .route("/v1/id", get(async |id: RequestId| id.as_str().to_owned()))
+        .route("/v1/endless", endless(say.clone()))
         .route("/v1/wait", waiting(say, leave.clone()));
     let router = Edge::new(Some("https://hub.example/"), seen.clone()).body_limit("/v1/upload", 10).around(router);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -360,6 +379,16 @@ async fn a_slow_head_and_an_idle_connection_are_closed() {
         stream.write_all(started.as_bytes()).await.unwrap();
         assert!(answer(&mut stream).await.is_none(), "{started:?}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_reads_no_more_is_closed() {
+    let server = start(Limits { write_timeout: Duration::from_millis(50), ..Limits::default() }).await;
+    let mut deaf = server.connect().await;
+    deaf.write_all(b"GET /v1/endless HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    // The endless answer says when its connection has let go of it.
+    let Server { mut started, .. } = server;
+    started.recv().await.expect("the answer is dropped");
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ create table tenants (
   has_webhooks boolean not null,
   max_webhooks bigint not null,
   rate_per_minute bigint not null,
+  rate_burst bigint not null,
+  daily_quota bigint,
   monthly_quota bigint,
   created_at bigint not null,
   updated_at bigint not null
@@ -65,6 +67,28 @@ create table api_keys (
   primary key (tenant_id, id)
 ) {{without_rowid}};
 create unique index api_keys_hash on api_keys (hash);
+
+-- What nodes tell each other of the requests they let in. The principal is a key, a user or an inbox; the nil id stands
+-- for the whole tenant.
+create table request_counts (
+  tenant_id bigint not null,
+  principal uuid not null,
+  period text not null,                -- 2026-11-21 or 2026-11, UTC
+  requests bigint not null,
+  ends_at bigint not null,
+  primary key (tenant_id, principal, period)
+) {{without_rowid}};
+create index request_counts_end on request_counts (ends_at);
+create table request_windows (
+  tenant_id bigint not null,
+  principal uuid not null,
+  node uuid not null,
+  seconds text not null,               -- requests by second: the first second, then counts
+  updated_at bigint not null,
+  primary key (tenant_id, principal, node)
+) {{without_rowid}};
+create index request_windows_age on request_windows (updated_at);
+create table request_nodes (node uuid primary key, batch bigint not null, seen_at bigint not null) {{without_rowid}};
 
 create table teams (
   tenant_id bigint not null,

@@ -1,7 +1,7 @@
 //! The handle: bounded queues in front of the driver's threads, and the wake-ups behind them.
 
 use crate::fault::{Plan, Point};
-use crate::job::{Answer, Closure, Job, SetEntry};
+use crate::job::{Answer, Closure, Job, Queued, SetEntry};
 use crate::{Clock, Error, Ids, Migration, Read, Result, SetVerb, SystemClock, Tx, postgres, sqlite};
 use crossbeam_channel::{Sender, TrySendError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
 /// Something that committed transactions can announce; at most [`Topic::COUNT`] of them.
@@ -27,6 +28,8 @@ pub struct Limits {
     pub write_queue: usize,
     /// Reads waiting; one more is refused.
     pub read_queue: usize,
+    /// How long a write may wait; behind a database that has stood still for longer it is refused and not run.
+    pub queued_for: Duration,
     /// Jobs in one transaction.
     pub group: usize,
     /// Writer connections on PostgreSQL; SQLite has one, whatever stands here.
@@ -37,7 +40,14 @@ pub struct Limits {
 
 impl Limits {
     /// For SQLite: large groups, because a commit costs a flush and there is one writer.
-    pub const SQLITE: Limits = Limits { write_queue: 4096, read_queue: 4096, group: 256, writers: 1, readers: 4 };
+    pub const SQLITE: Limits = Limits {
+        write_queue: 4096,
+        read_queue: 4096,
+        queued_for: Duration::from_secs(10),
+        group: 256,
+        writers: 1,
+        readers: 4,
+    };
     /// For PostgreSQL: groups that keep few locks for long, over few connections (more only add contention: measured).
     pub const POSTGRES: Limits = Limits { group: 64, writers: 4, ..Limits::SQLITE };
 }
@@ -77,9 +87,18 @@ impl Config {
     ///
     /// Parameters as libpq has them, with these differences: `sslmode=require` checks the certificate's chain and name, as
     /// `verify-full` does; `prefer` and `allow` protect from nothing and mean no TLS here; without `sslrootcert` the
-    /// machine's own certificates are trusted. What is not understood is refused by [`Db::open`], not ignored.
+    /// machine's own certificates are trusted; several hosts are asked at once, and `connect_timeout` (5 seconds without it)
+    /// bounds each from the call to the first answer. What is not understood is refused by [`Db::open`], not ignored.
     pub fn postgres(url: impl Into<String>, migrations: &'static [Migration]) -> Config {
         Config::new(Target::Postgres(url.into()), migrations, Limits::POSTGRES)
+    }
+
+    /// The ordinary configuration of either.
+    pub fn of(target: Target, migrations: &'static [Migration]) -> Config {
+        match target {
+            Target::Sqlite(path) => Config::sqlite(path, migrations),
+            Target::Postgres(url) => Config::postgres(url, migrations),
+        }
     }
 
     fn new(target: Target, migrations: &'static [Migration], limits: Limits) -> Config {
@@ -124,13 +143,21 @@ impl Stats {
 pub(crate) struct Shared {
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
+    /// Other processes may write to the same database.
+    pub is_shared: bool,
     pub stats: Stats,
     faults: Option<Arc<dyn Plan>>,
     topics: [watch::Sender<u64>; Topic::COUNT],
     versions: [AtomicU64; Topic::COUNT],
+    joined: Mutex<Option<(Topic, Arc<Join>)>>,
 }
 
 impl Shared {
+    /// What joins a group in which these topics were signalled.
+    pub(crate) fn joined(&self, topics: u32) -> Option<Arc<Join>> {
+        let joined = self.joined.lock().expect("not poisoned");
+        joined.as_ref().filter(|(topic, _)| topics & (1 << topic.0) != 0).map(|(_, work)| work.clone())
+    }
     pub(crate) fn fault(&self, point: Point) -> Option<Error> {
         self.faults.as_ref().and_then(|plan| plan.at(point))
     }
@@ -140,6 +167,27 @@ impl Shared {
                 self.versions[index].fetch_add(1, Ordering::Release);
                 topic.send_modify(|count| *count += 1);
             }
+        }
+    }
+}
+
+/// What is called once a group is durable, before any of its callers has an answer.
+pub type AfterCommit = Box<dyn FnOnce() + Send>;
+
+/// Work that joins groups; see [`Db::join`].
+pub(crate) type Join = dyn Fn(&mut Tx) -> Result<AfterCommit> + Send + Sync;
+
+/// Keeps work joined to groups: dropping it ends that.
+pub struct Joined {
+    shared: Arc<Shared>,
+    work: Arc<Join>,
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        let mut joined = self.shared.joined.lock().expect("not poisoned");
+        if joined.as_ref().is_some_and(|(_, work)| Arc::ptr_eq(work, &self.work)) {
+            *joined = None;
         }
     }
 }
@@ -154,7 +202,7 @@ pub struct Db {
 
 struct Inner {
     shared: Arc<Shared>,
-    writes: Sender<Job>,
+    writes: Sender<Queued>,
     writers: usize,
     reads: Mutex<Option<Sender<ReadJob>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -169,10 +217,12 @@ impl Db {
         let shared = Arc::new(Shared {
             clock: config.clock,
             limits: config.limits,
+            is_shared: matches!(config.target, Target::Postgres(_)),
             stats: Stats::default(),
             faults: config.faults,
             topics: std::array::from_fn(|_| watch::channel(0).0),
             versions: Default::default(),
+            joined: Mutex::default(),
         });
         let (writes, queue) = crossbeam_channel::bounded(config.limits.write_queue);
         let (reads, read_queue) = crossbeam_channel::bounded::<ReadJob>(config.limits.read_queue);
@@ -261,7 +311,7 @@ impl Db {
     }
 
     fn enqueue(&self, job: Job) -> Result<()> {
-        self.inner.writes.try_send(job).map_err(|error| self.refused(error, "write"))
+        self.inner.writes.try_send((Instant::now(), job)).map_err(|error| self.refused(error, "write"))
     }
 
     fn refused<T>(&self, error: TrySendError<T>, queue: &'static str) -> Error {
@@ -272,6 +322,37 @@ impl Db {
             }
             TrySendError::Disconnected(_) => gone(),
         }
+    }
+
+    /// Lets `work` join every group in which a job signals `topic`: it runs after the jobs in their transaction, so that what
+    /// it writes costs no commit of its own. What it answers is called once the group is durable. When it fails or panics, its
+    /// changes alone are undone and the group goes on without them.
+    ///
+    /// One piece of work at a time: a later one takes the place of an earlier. None where the engine has several writers
+    /// (PostgreSQL): there no group knows what the others commit before it.
+    pub fn join(
+        &self,
+        topic: Topic,
+        work: impl Fn(&mut Tx) -> Result<AfterCommit> + Send + Sync + 'static,
+    ) -> Option<Joined> {
+        let shared = self.inner.shared.clone();
+        if shared.is_shared {
+            return None;
+        }
+        let work: Arc<Join> = Arc::new(work);
+        *shared.joined.lock().expect("not poisoned") = Some((topic, work.clone()));
+        Some(Joined { shared, work })
+    }
+
+    /// Whether other processes may write to it: on PostgreSQL. Then what memory knows of it may be old, and a row that is to
+    /// be changed must be locked first.
+    pub fn is_shared(&self) -> bool {
+        self.inner.shared.is_shared
+    }
+
+    /// Tells those who wait for `topic` on this node, as a commit of this node does.
+    pub fn wake(&self, topic: Topic) {
+        self.inner.shared.wake(1 << topic.0);
     }
 
     /// A receiver that changes after every commit that signalled `topic`.
@@ -307,7 +388,7 @@ impl Db {
     /// Finishes what is queued and ends the threads; later calls answer [`Error::Unavailable`]. Blocks.
     pub fn close(&self) {
         for _ in 0..self.inner.writers {
-            let _ = self.inner.writes.send(Job::Stop); // fails when they have ended already
+            let _ = self.inner.writes.send((Instant::now(), Job::Stop)); // fails when they have ended already
         }
         self.inner.reads.lock().expect("not poisoned").take();
         let threads: Vec<_> = self.inner.threads.lock().expect("not poisoned").drain(..).collect();

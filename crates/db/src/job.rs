@@ -1,11 +1,12 @@
 //! Work waiting for a writer: closures, and commands of set verbs that are run together.
 
-use crate::{Error, Result, Tx};
+use crate::{Error, Limits, Result, Tx};
 use crossbeam_channel::Receiver;
 use std::any::{Any, TypeId};
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// What a command touches, as hashes; two commands that share one never run in the same set.
@@ -153,7 +154,7 @@ fn run_set<V: SetVerb>(tx: &mut Tx, jobs: &mut [Box<dyn SetJob>]) -> Result<()> 
     Ok(())
 }
 
-fn panic_text(panic: Box<dyn Any + Send>) -> String {
+pub(crate) fn panic_text(panic: Box<dyn Any + Send>) -> String {
     match panic.downcast::<String>() {
         Ok(text) => *text,
         Err(panic) => panic.downcast::<&str>().map_or_else(|_| "no message".to_owned(), |text| text.to_string()),
@@ -168,22 +169,43 @@ pub(crate) enum Job {
     Stop,
 }
 
-/// Waits for a job and takes what is queued behind it, `limit` at most; the second is whether the writer has to end after
+/// A job and when it was queued.
+pub(crate) type Queued = (Instant, Job);
+
+/// Waits for a job and takes what is queued behind it, a group at most; the second is whether the writer has to end after
 /// these. None when nobody can queue any more.
-pub(crate) fn take(queue: &Receiver<Job>, limit: usize) -> Option<(Vec<Job>, bool)> {
-    let mut jobs = Vec::with_capacity(limit.min(64));
+///
+/// A job that waited longer than a job may is refused, not run: behind a database that has stood still its caller has
+/// given up, and running it would only make the next ones wait.
+pub(crate) fn take(queue: &Receiver<Queued>, limits: &Limits) -> Option<(Vec<Job>, bool)> {
+    let mut jobs = Vec::with_capacity(limits.group.min(64));
     let mut next = queue.recv().ok()?;
+    let now = Instant::now();
     loop {
         match next {
-            Job::Stop => return Some((jobs, true)),
-            job => jobs.push(job),
+            (_, Job::Stop) => return Some((jobs, true)),
+            (at, job) if now.saturating_duration_since(at) >= limits.queued_for => {
+                job.settle(Err(Error::Busy("write")))
+            }
+            (_, job) => jobs.push(job),
         }
-        if jobs.len() >= limit {
+        if jobs.len() >= limits.group {
             return Some((jobs, false));
         }
         match queue.try_recv() {
-            Ok(job) => next = job,
+            Ok(queued) => next = queued,
             Err(_) => return Some((jobs, false)),
+        }
+    }
+}
+
+impl Job {
+    /// Answers the caller of a job that has not run.
+    pub(crate) fn settle(self, answer: Result<()>) {
+        match self {
+            Job::One(job) => job.settle(answer),
+            Job::Set(entry) => entry.job.settle(answer),
+            Job::Stop => {}
         }
     }
 }

@@ -23,7 +23,7 @@ mod tx;
 mod value;
 
 pub use clock::{Clock, Ids, SystemClock};
-pub use engine::{Config, Db, Limits, Stats, Target, Topic};
+pub use engine::{AfterCommit, Config, Db, Joined, Limits, Stats, Target, Topic};
 pub use error::{Error, Result};
 pub use job::{Keys, SetVerb};
 pub use many::{Many, Ty};

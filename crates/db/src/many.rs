@@ -110,11 +110,6 @@ impl Many {
         Some((start, start + closing(&self.text[start..])))
     }
 
-    /// Whether the text asks for the index of the row.
-    pub fn uses_ordinal(&self) -> bool {
-        self.text.contains(":ord")
-    }
-
     /// The text for all rows on PostgreSQL; parameter n is the array of column n.
     pub fn postgres(&self) -> &str {
         self.postgres.get_or_init(|| {

@@ -5,6 +5,9 @@
 //! table as one tree ordered by its key) and `{{numbers}}` (what [`crate::Tx::take_numbers`] takes from: a row that counts
 //! on SQLite; a sequence on PostgreSQL, where such a row would let one writer in at a time).
 
+use crate::census::census;
+use crate::{Result, Target, postgres};
+
 /// One step of the schema.
 pub struct Migration {
     /// 1, 2, 3, … without gaps.
@@ -13,6 +16,17 @@ pub struct Migration {
     pub name: &'static str,
     /// Statements separated by semicolons.
     pub sql: &'static str,
+}
+
+/// The version of the schema that is there, without changing it; 0 where there is none. Blocks.
+///
+/// Errors: as [`crate::Db::open`].
+pub fn schema_version(target: &Target) -> Result<i64> {
+    match target {
+        Target::Sqlite(path) if !path.exists() => Ok(0),
+        Target::Sqlite(path) => census(path).map(|census| census.schema_version),
+        Target::Postgres(url) => postgres::schema_version(url),
+    }
 }
 
 pub(crate) const TABLE: &str = "create table if not exists schema_version \

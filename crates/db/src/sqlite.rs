@@ -6,15 +6,16 @@
 //! alone never let a busy log start over. So passive steps run beside the writer, and past [`WAL_RESTART_PAGES`] the writer
 //! itself restarts the log between two groups.
 
-use crate::engine::{ReadJob, Shared};
+use crate::engine::{AfterCommit, Join, ReadJob, Shared};
 use crate::fault::Point;
-use crate::job::{Job, Ran, Unit, plan, take};
+use crate::job::{Queued, Ran, Unit, panic_text, plan, take};
 use crate::migrate::{self, Migration};
 use crate::tx::Conn;
 use crate::{Error, Ids, Many, Param, Read, Result, Row, Tx};
 use crossbeam_channel::Receiver;
 use rusqlite::{Connection, OpenFlags};
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -151,7 +152,8 @@ pub(crate) fn many(
     each: &mut dyn FnMut(&Row) -> Result<()>,
 ) -> Result<u64> {
     let mut statement = conn.prepare_cached(many.sqlite())?;
-    let (returns, uses_ordinal) = (statement.column_count() > 0, many.uses_ordinal());
+    let returns = statement.column_count() > 0;
+    let uses_ordinal = statement.parameter_count() > many.columns.len();
     let mut changed = 0;
     for (ordinal, row) in params.chunks_exact(many.columns.len()).enumerate() {
         bind_all(&mut statement, row)?;
@@ -187,8 +189,14 @@ fn bind_all(statement: &mut rusqlite::Statement, params: &[Param]) -> Result<()>
     Ok(())
 }
 
-/// The writer's loop; ends at [`Job::Stop`] or when every sender is gone.
-pub(crate) fn write_loop(mut conn: Connection, path: &Path, queue: Receiver<Job>, shared: Arc<Shared>, mut ids: Ids) {
+/// The writer's loop; ends at [`crate::job::Job::Stop`] or when every sender is gone.
+pub(crate) fn write_loop(
+    mut conn: Connection,
+    path: &Path,
+    queue: Receiver<Queued>,
+    shared: Arc<Shared>,
+    mut ids: Ids,
+) {
     let (wake, woken) = crossbeam_channel::bounded::<()>(1);
     let stepping = Arc::new(Mutex::new(()));
     let checkpointer = {
@@ -206,7 +214,7 @@ pub(crate) fn write_loop(mut conn: Connection, path: &Path, queue: Receiver<Job>
         tracing::error!(%error, "the log's size is not known: checkpoints happen at close only");
     }
     let (mut restart_at, mut next_step) = (WAL_RESTART_PAGES, WAL_PASSIVE_PAGES);
-    while let Some((jobs, stopping)) = take(&queue, shared.limits.group) {
+    while let Some((jobs, stopping)) = take(&queue, &shared.limits) {
         group(&conn, plan(jobs), &shared, &mut ids);
         let log = log_pages.load(Ordering::Relaxed);
         if log > restart_at {
@@ -226,8 +234,8 @@ pub(crate) fn write_loop(mut conn: Connection, path: &Path, queue: Receiver<Job>
     if let Ok(handle) = checkpointer {
         let _ = handle.join();
     }
-    while let Ok(job) = queue.try_recv() {
-        plan(vec![job]).into_iter().for_each(|unit| unit.settle(Err(Error::Unavailable("shutting down".into()))));
+    while let Ok((_, job)) = queue.try_recv() {
+        job.settle(Err(Error::Unavailable("shutting down".into())));
     }
     let _ = conn.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()));
 }
@@ -292,6 +300,7 @@ fn group(conn: &Connection, mut units: Vec<Unit>, shared: &Shared, ids: &mut Ids
             }
         }
     }
+    let joined = shared.joined(topics).and_then(|work| join(conn, &*work, now, ids, &mut topics));
     let committed = match shared.fault(Point::BeforeCommit) {
         Some(error) => Err(error),
         None => execute(conn, "commit", &[]).map(drop),
@@ -302,6 +311,9 @@ fn group(conn: &Connection, mut units: Vec<Unit>, shared: &Shared, ids: &mut Ids
         return fail(done.into_iter().map(|(unit, _)| unit).collect(), error);
     }
     shared.stats.record_group(jobs);
+    if let Some(after) = joined {
+        after();
+    }
     // Before the answers: who has one must not find an old version.
     shared.wake(topics);
     let lost = shared.fault(Point::AfterCommit);
@@ -311,6 +323,24 @@ fn group(conn: &Connection, mut units: Vec<Unit>, shared: &Shared, ids: &mut Ids
             None => result,
         });
     }
+}
+
+/// Runs what joins the group, inside a savepoint: its failure is not the group's. Should the savepoint itself fail, the
+/// commit says so.
+fn join(conn: &Connection, work: &Join, now: i64, ids: &mut Ids, topics: &mut u32) -> Option<AfterCommit> {
+    execute(conn, "savepoint joined", &[]).ok()?;
+    let mut tx = Tx::new(Read::new(Conn::Sqlite(conn), now), ids);
+    let ran = catch_unwind(AssertUnwindSafe(|| work(&mut tx)))
+        .unwrap_or_else(|panic| Err(Error::Panicked(panic_text(panic))))
+        .and_then(|after| tx.failed().map_or(Ok(after), |error| Err(error.clone())));
+    let signalled = tx.topics;
+    if let Err(error) = &ran {
+        tracing::error!(%error, "what joins each group failed and was undone");
+        let _ = execute(conn, "rollback to joined", &[]);
+    }
+    execute(conn, "release joined", &[]).ok()?;
+    *topics |= ran.as_ref().map_or(0, |_| signalled);
+    ran.ok()
 }
 
 type Finished = Vec<(Unit, Result<()>)>;

@@ -11,7 +11,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use std::time::Duration;
 use tieline_core::attachments::{self, Due, FETCHES, Fetched, KEPT_UNCLAIMED_US, kind};
 use tieline_core::events::Render;
-use tieline_core::{Error, Kind, Result};
+use tieline_core::{Error, Kind, Result, installation};
 use tieline_db::Db;
 
 /// Files fetched at once; the next ones wait until these have ended.
@@ -49,8 +49,12 @@ impl FetchLoop {
     }
 
     /// Fetches up to [`FETCHES_AT_ONCE`] files that are due; answers when the next is due, microseconds UTC, if one waits.
+    /// While sending is paused nothing is: a restored copy is to touch no other system.
     pub async fn step(&self) -> Result<Option<i64>> {
-        let next = self.db.read(attachments::next_due).await?;
+        let next = self
+            .db
+            .read(|read| if installation::sending_paused(read)? { Ok(None) } else { attachments::next_due(read) });
+        let next = next.await?;
         if next.is_none_or(|due| due > self.db.now()) {
             return Ok(next);
         }

@@ -1,32 +1,54 @@
-//! From the log to deliveries: reads events in order, renders a body per subscribed endpoint outside any transaction, and
-//! writes the deliveries in the transaction that moves the cursor. So each event is fanned out exactly once, whatever
-//! crashes in between.
+//! From the log to deliveries: reads events in order, renders a body per subscribed endpoint, and writes the deliveries in
+//! the transaction that moves the cursor. So each event is fanned out exactly once, whatever crashes in between.
+//!
+//! Where one thread writes (SQLite) this joins the very transaction that wrote the events: an event and its deliveries
+//! are durable together, by one flush (docs/adr/0007). The loop is then only for what that left over.
 
+use crate::handover::{Batch, Giver, Share};
 use std::collections::HashMap;
-use std::sync::Arc;
-use tieline_core::deliveries::{self, FanOut, NewDelivery};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tieline_core::deliveries::{self, FanOut, NewDelivery, Waiting};
 use tieline_core::events::{self, Stored, feed};
 use tieline_core::ids::{ConversationId, EndpointId, TenantId};
 use tieline_core::webhooks::{self, Endpoint};
-use tieline_core::{Result, installation};
-use tieline_db::{Db, Read};
+use tieline_core::{Error, Result, installation};
+use tieline_db::{Db, Joined, Read, Tx};
 use tieline_wire::native;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 /// Events read at once.
-pub const BATCH: i64 = 512;
+pub const BATCH: i64 = 1024;
+/// Deliveries after which a batch ends, with the event that reached them.
+pub const DELIVERIES: usize = 2048;
 /// Events without any receiver that are passed over before the cursor is written down: they may be read again after a
 /// crash, which costs time and nothing else.
 const UNWRITTEN: i64 = 100_000;
+/// How often the log is looked at without being told, and the pause after a failure.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The fan-out of this node.
 pub struct FanOutLoop {
     db: Db,
-    /// Where the log has been read to, and where the written cursor stands.
-    position: Option<(i64, i64)>,
-    endpoints: HashMap<TenantId, Arc<Vec<Endpoint>>>,
+    memory: Arc<Memory>,
+    joined: Option<Joined>,
+}
+
+/// What the loop shares with the groups that it joins.
+struct Memory {
+    known: Mutex<Known>,
+    giver: Giver,
+    /// A group left something over.
+    behind: Notify,
+}
+
+/// What is remembered of committed transactions.
+#[derive(Default)]
+struct Known {
     configuration: Configuration,
-    due: mpsc::UnboundedSender<Vec<EndpointId>>,
+    endpoints: HashMap<TenantId, Arc<Vec<Endpoint>>>,
+    /// While the cursor stands at the first, nothing up to the second has a receiver.
+    passed: (i64, i64),
 }
 
 /// What is remembered of the configuration.
@@ -37,169 +59,224 @@ struct Configuration {
     wanted: Option<String>,
 }
 
-struct Batch {
-    /// The configuration, where it is not the remembered one.
-    configuration: Option<Configuration>,
-    events: Vec<Stored>,
-    fresh: Vec<(TenantId, Vec<Endpoint>)>,
-    /// The last position of the log, where nobody asks for any event.
-    last: i64,
+/// What one step did; it counts once its transaction is committed.
+struct Step {
+    configuration: Configuration,
+    /// Endpoints of tenants that were not known.
+    fresh: Vec<(TenantId, Arc<Vec<Endpoint>>)>,
+    passed: (i64, i64),
+    batch: Option<Batch>,
+    /// Whether the log may have more.
+    more: bool,
 }
 
-fn read_batch(read: &mut Read, position: i64, remembered: Configuration, mut known: Vec<TenantId>) -> Result<Batch> {
-    let revision = Some(installation::configuration(read)?);
-    let configuration = if revision == remembered.revision {
-        None
-    } else {
-        known.clear();
-        Some(Configuration { revision, wanted: webhooks::wanted_events(read)? })
+impl Memory {
+    /// Only a step that was committed changes it, so a panic in one leaves it whole.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fans out one batch in a transaction, which the caller commits.
+    fn step(&self, tx: &mut Tx) -> Result<Step> {
+        let known = self.known();
+        let revision = Some(installation::configuration(tx)?);
+        let is_known = revision == known.configuration.revision;
+        let configuration = match is_known {
+            true => known.configuration.clone(),
+            false => Configuration { revision, wanted: webhooks::wanted_events(tx)? },
+        };
+        let cursor = deliveries::cursor(tx)?;
+        let position = if known.passed.0 == cursor { known.passed.1.max(cursor) } else { cursor };
+        let mut step = Step { configuration, fresh: Vec::new(), passed: (cursor, position), batch: None, more: false };
+        let Some(wanted) = &step.configuration.wanted else {
+            // Nobody listens: everything up to here is passed over.
+            let last = feed::last_position(tx)?;
+            step.passed.1 = last.max(position);
+            if step.passed.1 - cursor >= UNWRITTEN {
+                write(tx, &mut step, FanOut { from: cursor, to: last, deliveries: Vec::new() })?;
+            }
+            return Ok(step);
+        };
+        let events = feed::after(tx, position, BATCH, wanted)?;
+        step.more = events.len() as i64 == BATCH;
+        let mut endpoints: HashMap<TenantId, Arc<Vec<Endpoint>>> = HashMap::new();
+        let mut chosen: Vec<(&Stored, usize)> = Vec::new();
+        for event in &events {
+            if let std::collections::hash_map::Entry::Vacant(entry) = endpoints.entry(event.tenant) {
+                let remembered = known.endpoints.get(&event.tenant).filter(|_| is_known);
+                entry.insert(match remembered {
+                    Some(endpoints) => endpoints.clone(),
+                    None => {
+                        let active = Arc::new(webhooks::active(tx, event.tenant)?);
+                        step.fresh.push((event.tenant, active.clone()));
+                        active
+                    }
+                });
+            }
+            let of_tenant = endpoints[&event.tenant].iter().enumerate();
+            let wants = of_tenant.filter(|(_, endpoint)| endpoint.wants(&event.name, event.inbox, event.position));
+            chosen.extend(wants.map(|(index, _)| (event, index)));
+            step.passed.1 = event.position;
+            if chosen.len() >= DELIVERIES {
+                step.more = true;
+                break;
+            }
+        }
+        let to = step.passed.1;
+        if chosen.is_empty() && to - cursor < UNWRITTEN {
+            return Ok(step);
+        }
+        let chosen: Vec<(&Stored, &Endpoint)> =
+            chosen.into_iter().map(|(event, index)| (event, &endpoints[&event.tenant][index])).collect();
+        let deliveries = render(tx, &chosen)?;
+        write(tx, &mut step, FanOut { from: cursor, to, deliveries })?;
+        Ok(step)
+    }
+
+    /// Remembers what was committed, and hands over what it made; whether there may be more.
+    fn committed(&self, step: Step) -> bool {
+        let mut known = self.known();
+        if known.configuration.revision != step.configuration.revision {
+            known.endpoints.clear();
+            known.configuration = step.configuration;
+        }
+        known.endpoints.extend(step.fresh);
+        known.passed = step.passed;
+        drop(known);
+        if let Some(batch) = step.batch {
+            self.giver.give(batch);
+        }
+        step.more
+    }
+}
+
+/// Writes the deliveries and moves the cursor, unless another node has done so.
+fn write(tx: &mut Tx, step: &mut Step, cmd: FanOut) -> Result<()> {
+    let (from, to) = (cmd.from, cmd.to);
+    let Some(written) = deliveries::fan_out(tx, &cmd)? else {
+        step.passed = (0, 0);
+        step.more = true;
+        return Ok(());
     };
-    let wanted = configuration.as_ref().map_or(&remembered.wanted, |configuration| &configuration.wanted);
-    let Some(wanted) = wanted else {
-        // Nobody listens: everything up to here is passed over.
-        let last = feed::last_position(read)?;
-        return Ok(Batch { configuration, events: Vec::new(), fresh: Vec::new(), last });
-    };
-    let events = feed::after(read, position, BATCH, wanted)?;
-    let mut tenants: Vec<TenantId> = events.iter().map(|event| event.tenant).collect();
-    tenants.sort();
-    tenants.dedup();
-    tenants.retain(|tenant| !known.contains(tenant));
-    let fresh =
-        tenants.into_iter().map(|tenant| Ok((tenant, webhooks::active(read, tenant)?))).collect::<Result<_>>()?;
-    Ok(Batch { configuration, events, fresh, last: position })
+    let now = tx.now();
+    let mut shares: Vec<Share> = written
+        .epochs
+        .iter()
+        .map(|(endpoint, epoch)| Share { endpoint: *endpoint, epoch: *epoch, rows: Vec::new() })
+        .collect();
+    for (new, id) in cmd.deliveries.into_iter().zip(written.ids) {
+        let Ok(at) = shares.binary_search_by(|share| share.endpoint.cmp(&new.endpoint)) else { continue };
+        shares[at].rows.push(Waiting {
+            id,
+            position: new.position,
+            event: new.event,
+            event_type: new.event_type,
+            conversation: new.conversation,
+            attempts: 0,
+            earlier_attempts: 0,
+            overtaken: false,
+            due_at: now,
+            body: new.body,
+        });
+    }
+    step.passed = (to, to);
+    step.batch = Some(Batch { from, to, shares });
+    Ok(())
+}
+
+fn render(read: &mut Read, wanted: &[(&Stored, &Endpoint)]) -> Result<Vec<NewDelivery>> {
+    let mut last = last_sequences(read, wanted)?;
+    let mut deliveries = Vec::with_capacity(wanted.len());
+    for (event, endpoint) in wanted {
+        let previous = event.conversation.and_then(|id| {
+            let slot = last.entry((endpoint.id, id)).or_default();
+            std::mem::replace(slot, event.sequence)
+        });
+        deliveries.push(NewDelivery {
+            endpoint: endpoint.id,
+            tenant: event.tenant,
+            position: event.position,
+            event: event.id,
+            event_type: event.name.clone(),
+            conversation: event.conversation,
+            sequence: event.sequence,
+            body: native::event::body(event, previous),
+        });
+    }
+    Ok(deliveries)
+}
+
+/// What each endpoint was last given of each conversation; the first event of a conversation needs no look-up.
+fn last_sequences(
+    read: &mut Read,
+    wanted: &[(&Stored, &Endpoint)],
+) -> Result<HashMap<(EndpointId, ConversationId), Option<i64>>> {
+    let mut last = HashMap::new();
+    let mut asked: Vec<(TenantId, EndpointId, ConversationId)> = Vec::new();
+    for (event, endpoint) in wanted {
+        let Some(conversation) = event.conversation else { continue };
+        if let std::collections::hash_map::Entry::Vacant(entry) = last.entry((endpoint.id, conversation)) {
+            entry.insert(None);
+            if event.sequence != Some(1) {
+                asked.push((event.tenant, endpoint.id, conversation));
+            }
+        }
+    }
+    let found = deliveries::last_sequences(read, &asked)?;
+    for ((_, endpoint, conversation), sequence) in asked.into_iter().zip(found) {
+        last.insert((endpoint, conversation), sequence);
+    }
+    Ok(last)
 }
 
 impl FanOutLoop {
-    /// A loop over `db`; tells `due` which endpoints got deliveries. The receiver coalesces: it holds ids, never bodies.
-    pub fn new(db: Db, due: mpsc::UnboundedSender<Vec<EndpointId>>) -> FanOutLoop {
-        FanOutLoop { db, position: None, endpoints: HashMap::new(), configuration: Configuration::default(), due }
-    }
-
-    /// Fans out one batch; false when the log has nothing new.
-    pub async fn step(&mut self) -> Result<bool> {
-        let (position, written) = match self.position {
-            Some(position) => position,
-            None => {
-                let cursor = self.db.read(deliveries::cursor).await?;
-                (cursor, cursor)
-            }
-        };
-        self.position = Some((position, written));
-        let known: Vec<TenantId> = self.endpoints.keys().copied().collect();
-        let remembered = self.configuration.clone();
-        // Events and the endpoints that want them come from one snapshot: what is remembered holds only if the
-        // configuration is still the one it was read under.
-        let batch = self.db.read(move |read| read_batch(read, position, remembered, known)).await?;
-        if let Some(configuration) = batch.configuration {
-            self.configuration = configuration;
-            self.endpoints.clear();
-        }
-        for (tenant, endpoints) in batch.fresh {
-            self.endpoints.insert(tenant, Arc::new(endpoints));
-        }
-        if self.configuration.wanted.is_none() {
-            self.position = Some((position.max(batch.last), written));
-            return Ok(false);
-        }
-        let Some(last) = batch.events.last().map(|event| event.position) else { return Ok(false) };
-
-        let deliveries = self.render(&batch.events).await?;
-        if deliveries.is_empty() && last - written < UNWRITTEN {
-            self.position = Some((last, written));
-            return Ok(true);
-        }
-        let mut due: Vec<EndpointId> = deliveries.iter().map(|delivery| delivery.endpoint).collect();
-        due.sort();
-        due.dedup();
-        let command = Arc::new(FanOut { from: written, to: last, deliveries });
-        let moved = self.db.write(move |tx| deliveries::fan_out(tx, &command)).await?;
-        // When another node was first, start over from where it got to.
-        self.position = moved.then_some((last, last));
-        if moved && !due.is_empty() {
-            let _ = self.due.send(due);
-        }
-        Ok(true)
-    }
-
-    async fn render(&self, batch: &[Stored]) -> Result<Vec<NewDelivery>> {
-        let mut wanted: Vec<(&Stored, &Endpoint)> = Vec::new();
-        for event in batch {
-            let endpoints = self.endpoints.get(&event.tenant).map_or(&[][..], |endpoints| endpoints);
-            wanted.extend(
-                endpoints
-                    .iter()
-                    .filter(|endpoint| endpoint.wants(&event.name, event.inbox, event.position))
-                    .map(|endpoint| (event, endpoint)),
-            );
-        }
-        let mut last = self.last_sequences(&wanted).await?;
-        let mut deliveries = Vec::with_capacity(wanted.len());
-        for (event, endpoint) in wanted {
-            let previous = event.conversation.and_then(|id| {
-                let slot = last.entry((endpoint.id, id)).or_default();
-                std::mem::replace(slot, event.sequence)
-            });
-            deliveries.push(NewDelivery {
-                endpoint: endpoint.id,
-                tenant: event.tenant,
-                position: event.position,
-                event: event.id,
-                event_type: event.name.clone(),
-                conversation: event.conversation,
-                sequence: event.sequence,
-                body: native::event::body(event, previous),
-            });
-        }
-        Ok(deliveries)
-    }
-
-    /// What each endpoint was last given of each conversation; the first event of a conversation needs no look-up.
-    async fn last_sequences(
-        &self,
-        wanted: &[(&Stored, &Endpoint)],
-    ) -> Result<HashMap<(EndpointId, ConversationId), Option<i64>>> {
-        let mut last = HashMap::new();
-        let mut asked: Vec<(TenantId, EndpointId, ConversationId)> = Vec::new();
-        for (event, endpoint) in wanted {
-            let Some(conversation) = event.conversation else { continue };
-            if let std::collections::hash_map::Entry::Vacant(entry) = last.entry((endpoint.id, conversation)) {
-                entry.insert(None);
-                if event.sequence != Some(1) {
-                    asked.push((event.tenant, endpoint.id, conversation));
+    /// A fan-out of `db` that hands what it makes to the sender at the other end of `giver`. It joins the groups that write
+    /// events from now until it is dropped, where the engine can do that.
+    pub fn new(db: Db, giver: Giver) -> FanOutLoop {
+        let memory = Arc::new(Memory { known: Mutex::default(), giver, behind: Notify::new() });
+        let joining = memory.clone();
+        let joined = db.join(events::EVENTS, move |tx| {
+            let step = joining.step(tx).map_err(engine)?;
+            let memory = joining.clone();
+            Ok(Box::new(move || {
+                if memory.committed(step) {
+                    memory.behind.notify_one();
                 }
-            }
-        }
-        if asked.is_empty() {
-            return Ok(last);
-        }
-        let pairs = asked.clone();
-        let found = self.db.read(move |read| deliveries::last_sequences(read, &pairs)).await?;
-        for ((_, endpoint, conversation), sequence) in asked.into_iter().zip(found) {
-            last.insert((endpoint, conversation), sequence);
-        }
-        Ok(last)
+            }))
+        });
+        FanOutLoop { db, memory, joined }
     }
 
-    /// Runs until `stop` is set, woken by commits that emitted events. Errors are logged and tried again after a second.
+    /// Fans out one batch; false when the log has nothing more.
+    pub async fn step(&mut self) -> Result<bool> {
+        let memory = self.memory.clone();
+        let step = self.db.write(move |tx| memory.step(tx)).await?;
+        Ok(self.memory.committed(step))
+    }
+
+    /// Runs until `stop` is set, woken by commits that emitted events, or left some over. Errors are logged and tried again.
     pub async fn run(mut self, mut stop: tokio::sync::watch::Receiver<bool>) {
         let mut woken = self.db.watch(events::EVENTS);
         loop {
             woken.borrow_and_update();
-            let pause = match self.step().await {
+            match self.step().await {
                 Ok(true) => continue,
-                Ok(false) => std::time::Duration::from_secs(1),
+                Ok(false) => {}
                 Err(error) => {
-                    tracing::warn!(error = %error, source = ?error.source, "fan-out failed; trying again");
-                    self.position = None;
-                    std::time::Duration::from_secs(1)
+                    tracing::warn!(error = %error, source = ?error.source, "fan-out failed; trying again")
                 }
-            };
+            }
             tokio::select! {
-                _ = woken.changed() => {}
-                _ = tokio::time::sleep(pause) => {}
+                _ = woken.changed(), if self.joined.is_none() => {}
+                _ = self.memory.behind.notified() => {}
+                _ = tokio::time::sleep(PAUSE) => {}
                 _ = stop.changed() => return,
             }
         }
     }
+}
+
+/// What joins a group fails as the engine does.
+fn engine(error: Error) -> tieline_db::Error {
+    tieline_db::Error::Sql(format!("{error}: {:?}", error.source))
 }

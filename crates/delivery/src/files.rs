@@ -2,14 +2,17 @@
 //!
 //! Keys are `<tenant>/<attachment id>`, never a stranger's name. Bytes are streamed, in memory is one part at a time. A file
 //! is there whole or not at all: its parts go to a place of their own until the last is written and synced. What a process
-//! that died left there is removed by [`Files::clear_abandoned`]. Local folder today; another store is a second constructor.
+//! that died left there is removed by [`Files::clear_abandoned`]. One node keeps them in a folder; several share a folder, or
+//! a bucket of a store that speaks S3.
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, WriteMultipart};
+use object_store::prefix::PrefixStore;
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig, WriteMultipart};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -22,8 +25,13 @@ use tieline_core::{Error, Kind, Result};
 
 /// Largest file, bytes, where the operator says nothing else.
 pub const DEFAULT_MAX_BYTES: u64 = 25 * 1024 * 1024;
-/// Bytes of a part: what of one file is in memory on its way.
+/// Bytes of a part in a folder: what of one file is in memory on its way.
 const PART_BYTES: usize = 256 * 1024;
+/// Bytes of a part in a bucket: S3 takes none that is smaller, but for the last.
+const BUCKET_PART_BYTES: usize = 5 * 1024 * 1024;
+/// How often a bucket is asked again for one thing, and for how long at most.
+const TRIES: usize = 3;
+const ASK_FOR: Duration = Duration::from_secs(20);
 /// Parts being written at once.
 const PARTS_AT_ONCE: usize = 2;
 /// Age of a part's file that nobody can be writing any more: no upload takes so long.
@@ -35,7 +43,58 @@ pub struct Files {
     store: Arc<dyn ObjectStore>,
     links: Arc<Links>,
     max_bytes: u64,
+    part_bytes: usize,
     folder: Option<PathBuf>,
+}
+
+/// A bucket of a store that speaks S3, and how to get at it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// What the keys in it start with, without slashes around; may be empty.
+    pub prefix: String,
+    /// Address of the store, without the bucket; none for the one of Amazon in `region`.
+    pub endpoint: Option<String>,
+    /// Where it is; stores of others mostly ignore it.
+    pub region: String,
+    /// Who asks.
+    pub access_key_id: String,
+    /// What proves it.
+    pub secret_access_key: String,
+}
+
+impl std::fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "s3://{}/{}", self.name, self.prefix)
+    }
+}
+
+impl Bucket {
+    /// Opens it and asks for something, so that a wrong name or key shows before the first file comes.
+    async fn open(&self) -> object_store::Result<AmazonS3> {
+        let builder = AmazonS3Builder::new()
+            .with_bucket_name(&self.name)
+            .with_region(&self.region)
+            .with_access_key_id(&self.access_key_id)
+            .with_secret_access_key(&self.secret_access_key)
+            .with_retry(RetryConfig { max_retries: TRIES, retry_timeout: ASK_FOR, ..RetryConfig::default() });
+        let store = match &self.endpoint {
+            Some(endpoint) => {
+                builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://")).build()?
+            }
+            None => builder.build()?,
+        };
+        store.list_with_delimiter(Some(&Key::from(format!("{}/0", self.prefix)))).await?;
+        Ok(store)
+    }
+
+    /// Whether it can be asked.
+    ///
+    /// Errors: the store's own word.
+    pub async fn check(&self) -> std::result::Result<(), String> {
+        self.open().await.map(drop).map_err(|error| error.to_string())
+    }
 }
 
 impl Files {
@@ -46,7 +105,23 @@ impl Files {
         fs::create_dir_all(folder)?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(std::io::Error::other)?.with_fsync(true);
         let folder = Some(folder.to_owned());
-        Ok(Files { store: Arc::new(store), links: Arc::new(links), max_bytes: DEFAULT_MAX_BYTES, folder })
+        Ok(Files::over(Arc::new(store), links, PART_BYTES, folder))
+    }
+
+    /// Files in a bucket.
+    ///
+    /// Errors: the store's own word, where the bucket cannot be asked.
+    pub async fn bucket(bucket: &Bucket, links: Links) -> std::result::Result<Files, String> {
+        let store = bucket.open().await.map_err(|error| error.to_string())?;
+        let store: Arc<dyn ObjectStore> = match bucket.prefix.as_str() {
+            "" => Arc::new(store),
+            prefix => Arc::new(PrefixStore::new(store, prefix)),
+        };
+        Ok(Files::over(store, links, BUCKET_PART_BYTES, None))
+    }
+
+    fn over(store: Arc<dyn ObjectStore>, links: Links, part_bytes: usize, folder: Option<PathBuf>) -> Files {
+        Files { store, links: Arc::new(links), max_bytes: DEFAULT_MAX_BYTES, part_bytes, folder }
     }
 
     /// The same with another limit for one file, bytes.
@@ -67,8 +142,9 @@ impl Files {
     /// Begins a file. Unless it is finished nothing of it stays.
     pub async fn create(&self, tenant: TenantId, id: AttachmentId) -> Result<Writing> {
         let upload = self.store.put_multipart(&key(tenant, id)).await.map_err(unavailable)?;
-        let upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
-        Ok(Writing { upload, part: BytesMut::new(), head: Vec::new(), size: 0, max_bytes: self.max_bytes })
+        let upload = WriteMultipart::new_with_chunk_size(upload, self.part_bytes);
+        let (part_bytes, max_bytes) = (self.part_bytes, self.max_bytes);
+        Ok(Writing { upload, part: BytesMut::new(), part_bytes, head: Vec::new(), size: 0, max_bytes })
     }
 
     /// The bytes of a file, all or a range.
@@ -148,6 +224,7 @@ pub struct Writing {
     upload: WriteMultipart,
     /// The part that is not full yet.
     part: BytesMut,
+    part_bytes: usize,
     head: Vec<u8>,
     size: u64,
     max_bytes: u64,
@@ -176,12 +253,12 @@ impl Writing {
         // Copied into the part: a body's frames may be few bytes of a large buffer.
         let mut rest = &bytes[..];
         while !rest.is_empty() {
-            let (now, later) = rest.split_at(rest.len().min(PART_BYTES - self.part.len()));
+            let (now, later) = rest.split_at(rest.len().min(self.part_bytes - self.part.len()));
             self.part.extend_from_slice(now);
             rest = later;
-            if self.part.len() == PART_BYTES {
+            if self.part.len() == self.part_bytes {
                 self.upload.wait_for_capacity(PARTS_AT_ONCE).await.map_err(unavailable)?;
-                let part = std::mem::replace(&mut self.part, BytesMut::with_capacity(PART_BYTES));
+                let part = std::mem::replace(&mut self.part, BytesMut::new());
                 self.upload.put(part.freeze());
             }
         }

@@ -9,6 +9,7 @@ pub mod client;
 pub mod egress;
 pub mod fan_out;
 pub mod files;
+pub mod handover;
 pub mod housekeeping;
 pub mod queue;
 pub mod schedule;

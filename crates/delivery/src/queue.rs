@@ -510,6 +510,7 @@ impl Queue {
             epoch: self.epoch,
             delivery: id,
             number,
+            earlier_attempts: item.waiting.earlier_attempts,
             at,
             duration_us: outcome.duration.as_micros().min(i64::MAX as u128) as i64,
             status_code: outcome.status.map(i64::from),

@@ -4,16 +4,18 @@
 //! so one endpoint never delays another. Results are recorded in batches; a delivery's successor in its conversation
 //! starts only after that. A lease that was not renewed in time starts nothing until it is.
 
+mod handed;
 mod request;
 mod results;
 
 use self::request::Prepared;
 use crate::client::{Client, DEFAULT_TIMEOUT, ErrorKind, Failure, Outcome};
 use crate::egress::{CheckedUrl, EgressPolicy};
+use crate::handover::Taker;
 use crate::queue::{MAX_SLOTS, Place, Queue, Rules, Start};
 use bytes::Bytes;
 use http::HeaderMap;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -108,6 +110,8 @@ enum Done {
 /// Pending deliveries, and the epoch that the endpoint had when they were read.
 struct Page {
     epoch: Option<i64>,
+    /// Where the fan-out's cursor stood; none when only what a person asked for was read.
+    cursor: Option<i64>,
     manual: Vec<Waiting>,
     rows: Vec<Waiting>,
 }
@@ -121,9 +125,15 @@ struct Held {
     configure_at: Option<i64>,
     /// Until when nobody else can have it.
     lease_until: i64,
+    /// When to look at it again if nothing happens.
+    wake_at: i64,
     loading: bool,
     /// There may be rows that were not read yet.
     unread: bool,
+    /// All that fan-out has handed over is loaded, and all before it: what it hands over next can be loaded as it is.
+    complete: bool,
+    /// The end of the newest batch that was not loaded from memory.
+    missed_to: i64,
     /// Not to be read or cancelled before: the last time failed, or there is no room.
     not_before: i64,
     parking: bool,
@@ -175,7 +185,17 @@ pub struct Sender<P: Post> {
     by_hand: Option<ByHand>,
     messages: mpsc::UnboundedReceiver<Done>,
     send: mpsc::UnboundedSender<Done>,
-    due: mpsc::UnboundedReceiver<Vec<EndpointId>>,
+    due: Taker,
+    /// The end of the last batch that was handed over.
+    handed_to: i64,
+    /// Endpoints to look at in this step.
+    touched: BTreeSet<EndpointId>,
+    /// Those to look at later, by time.
+    wakes: BTreeSet<(i64, EndpointId)>,
+    /// An attempt waited because too many results were not recorded.
+    held_back: bool,
+    /// Whether sending was paused at the last step.
+    was_paused: bool,
     outstanding: usize,
     attempts_in_flight: usize,
     /// Of each endpoint, under whatever lease: one that was taken back and claimed again keeps within its slots.
@@ -184,15 +204,8 @@ pub struct Sender<P: Post> {
 }
 
 impl<P: Post> Sender<P> {
-    /// A sender over `db`. `due` brings the endpoints that fan-out on this node has given deliveries; while `paused` no
-    /// attempt starts.
-    pub fn new(
-        db: Db,
-        post: P,
-        settings: Settings,
-        due: mpsc::UnboundedReceiver<Vec<EndpointId>>,
-        paused: watch::Receiver<bool>,
-    ) -> Sender<P> {
+    /// A sender over `db`. `due` brings the deliveries that fan-out on this node has made; while `paused` no attempt starts.
+    pub fn new(db: Db, post: P, settings: Settings, due: Taker, paused: watch::Receiver<bool>) -> Sender<P> {
         let (send, messages) = mpsc::unbounded_channel();
         Sender {
             configuration: db.version(CONFIGURATION),
@@ -214,6 +227,11 @@ impl<P: Post> Sender<P> {
             messages,
             send,
             due,
+            handed_to: 0,
+            touched: BTreeSet::new(),
+            wakes: BTreeSet::new(),
+            held_back: false,
+            was_paused: false,
             outstanding: 0,
             attempts_in_flight: 0,
             flying: HashMap::new(),
@@ -270,9 +288,7 @@ impl<P: Post> Sender<P> {
         while let Ok(done) = self.messages.try_recv() {
             self.handle(done, now);
         }
-        while let Ok(endpoints) = self.due.try_recv() {
-            self.told(&endpoints);
-        }
+        self.take_over();
         let configuration = self.db.version(CONFIGURATION);
         if configuration != self.configuration {
             self.configuration = configuration;
@@ -286,18 +302,30 @@ impl<P: Post> Sender<P> {
             self.renew(now);
             // Another node may have fanned out to what we hold.
             self.held.values_mut().for_each(|held| held.unread = true);
+            self.touch_all();
+        }
+        let paused = *self.paused.borrow();
+        if std::mem::replace(&mut self.was_paused, paused) != paused {
+            self.touch_all();
         }
         if self.look_again && !self.looking {
             self.look_again = false;
             self.look();
         }
         self.record(now);
-        let mut endpoints: Vec<EndpointId> = self.held.keys().copied().collect();
-        endpoints.sort_unstable();
-        let mut wake = self.next_tick;
-        for endpoint in endpoints {
-            wake = wake.min(self.pump(endpoint, now));
+        while let Some((_, endpoint)) = self.wakes.first().copied().filter(|(at, _)| *at <= now) {
+            self.wakes.pop_first();
+            self.touched.insert(endpoint);
         }
+        for endpoint in std::mem::take(&mut self.touched) {
+            let at = self.pump(endpoint, now);
+            let Some(held) = self.held.get_mut(&endpoint) else { continue };
+            self.wakes.remove(&(std::mem::replace(&mut held.wake_at, at), endpoint));
+            if at < i64::MAX {
+                self.wakes.insert((at, endpoint));
+            }
+        }
+        let wake = self.wakes.first().map_or(self.next_tick, |(at, _)| self.next_tick.min(*at));
         self.record(now);
         if self.results.is_empty() || self.results_in_flight > 0 { wake } else { wake.min(self.record_at) }
     }
@@ -310,7 +338,7 @@ impl<P: Post> Sender<P> {
                 let now = self.db.now();
                 self.handle(done, now);
             }
-            Some(endpoints) = self.due.recv() => self.told(&endpoints),
+            () = self.due.filled() => {}
             _ = woken.changed() => self.look_again = true,
             _ = tokio::time::sleep(pause) => {}
         }
@@ -361,19 +389,6 @@ impl<P: Post> Sender<P> {
                 let now = self.db.now();
                 self.handle(done, now);
             }
-        }
-    }
-
-    fn told(&mut self, endpoints: &[EndpointId]) {
-        let mut unknown = false;
-        for endpoint in endpoints {
-            match self.held.get_mut(endpoint) {
-                Some(held) => held.told(),
-                None => unknown = true,
-            }
-        }
-        if unknown {
-            self.claim();
         }
     }
 
@@ -442,6 +457,7 @@ impl<P: Post> Sender<P> {
     /// Works on one endpoint; answers when it wants to be looked at again.
     fn pump(&mut self, endpoint: EndpointId, now: i64) -> i64 {
         let room_to_record = self.results.len() + self.results_in_flight < UNRECORDED;
+        self.held_back |= !room_to_record;
         let paused = *self.paused.borrow();
         let Some(held) = self.held.get_mut(&endpoint) else { return i64::MAX };
         let epoch = held.queue.epoch();
@@ -460,6 +476,7 @@ impl<P: Post> Sender<P> {
         let active = prepared.endpoint.is_active;
         if !active {
             held.queue.forget_waiting();
+            held.complete = false;
         }
         // Only when nothing is in flight: what was accepted shall say so.
         if !active && held.cancel && !held.cancelling && held.queue.is_quiet() && now >= held.not_before {
@@ -482,8 +499,12 @@ impl<P: Post> Sender<P> {
                     .read(move |read| {
                         let epoch = deliveries::epoch(read, endpoint)?;
                         let manual = deliveries::pending_manual(read, endpoint, PAGE)?;
-                        let rows = if active { deliveries::pending(read, endpoint, seen, limit)? } else { Vec::new() };
-                        Ok::<_, Error>(Page { epoch, manual, rows })
+                        if !active {
+                            return Ok(Page { epoch, cursor: None, manual, rows: Vec::new() });
+                        }
+                        let cursor = Some(deliveries::cursor(read)?);
+                        let rows = deliveries::pending(read, endpoint, seen, limit)?;
+                        Ok::<_, Error>(Page { epoch, cursor, manual, rows })
                     })
                     .await;
                 Done::Loaded(endpoint, epoch, limit, page)

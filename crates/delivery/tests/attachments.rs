@@ -21,7 +21,7 @@ use tieline_core::messages::direction::Direction;
 use tieline_core::messages::{self, Author, Message, NewMessage};
 use tieline_core::secrets::Keyring;
 use tieline_core::tenants::{self, CreateTenant, Plan};
-use tieline_core::{Error, MIGRATIONS};
+use tieline_core::{Error, MIGRATIONS, installation};
 use tieline_db::{Config, Db, params};
 use tieline_delivery::attachments::FetchLoop;
 use tieline_delivery::client::Client;
@@ -375,6 +375,20 @@ async fn an_upload_that_no_message_takes_is_removed_after_a_day() {
     let kept = world.message(opened.message.as_ref().unwrap()).await;
     assert_eq!((kept.attachments[0].id, kept.attachments[0].state), (taken, State::Stored));
     world.fetch.sweep().await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_fetched_while_sending_is_paused() {
+    let world = World::new().await;
+    let server = Server::start(reply("200 OK", PNG), false).await;
+    let message = world.name(&server.url).await;
+    let pause = |paused| world.db.write(move |tx| installation::pause_sending(tx, paused));
+    pause(true).await.unwrap();
+    assert_eq!(world.fetch.step().await.unwrap(), None);
+    assert_eq!(world.message(&message).await.attachments[0].state, State::Pending);
+    pause(false).await.unwrap();
+    world.fetch.step().await.unwrap();
+    assert_eq!(world.message(&message).await.attachments[0].state, State::Stored);
 }
 
 #[tokio::test]

@@ -23,6 +23,11 @@
 //!
 //! Linux only: `flock` and `setpriv` of util-linux. `TIELINE_PG_BIN` names another folder of binaries.
 
+mod pair;
+mod pooler;
+
+pub use pair::Pair;
+pub use pooler::Pooler;
 use std::{
     collections::hash_map::DefaultHasher,
     ffi::OsStr,

@@ -1,6 +1,6 @@
 //! Work of the operator: done by the running server, if there is one, else on the opened database.
 //!
-//! A server holds its data folder. A command then writes one line of JSON to the server's socket and reads one line back,
+//! On PostgreSQL a command opens the database, whoever else uses it. On SQLite a server holds its data folder: a command then writes one line of JSON to the server's socket and reads one line back,
 //! so that there is one writer and what is made works on the next request. The socket is the user's alone, and the server
 //! asks the kernel who is on the other side.
 
@@ -20,9 +20,11 @@ use tieline_api::setup;
 use tieline_core::keys::scopes::Scopes;
 use tieline_core::keys::token::{self, Mode, Prefix};
 use tieline_core::keys::{self, CreateKey};
+use tieline_core::limits::Tier;
 use tieline_core::tenants::{self, CreateTenant, Plan, Tenant, UpdateTenant};
 use tieline_core::users::{self, Role};
 use tieline_core::{Error, installation};
+use tieline_db::Target;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
@@ -62,7 +64,10 @@ pub struct TenantFields {
     max_webhooks: Option<i64>,
     has_webhooks: Option<bool>,
     has_api: Option<bool>,
+    tier: Option<String>,
     rate_per_minute: Option<i64>,
+    /// 0 is unlimited.
+    daily_quota: Option<i64>,
     /// 0 is unlimited.
     monthly_quota: Option<i64>,
 }
@@ -75,7 +80,9 @@ impl From<cli::TenantArgs> for TenantFields {
             max_webhooks: args.max_webhooks,
             has_webhooks: args.no_webhooks.map(|no| !no),
             has_api: args.no_api.map(|no| !no),
+            tier: args.tier.map(crate::commands::word),
             rate_per_minute: args.rate_limit,
+            daily_quota: args.daily_quota,
             monthly_quota: args.monthly_quota,
         }
     }
@@ -90,19 +97,28 @@ impl TenantFields {
             max_webhooks: None,
             has_webhooks: None,
             has_api: None,
+            tier: None,
             rate_per_minute: Some(100_000),
+            daily_quota: None,
             monthly_quota: None,
         }
     }
 
     fn plan(&self, now: Plan) -> Plan {
+        let now = match self.tier.as_deref().and_then(Tier::from_text) {
+            Some(tier) => now.with_tier(tier),
+            None => now,
+        };
+        let quota = |given: Option<i64>, now| given.map_or(now, |quota| (quota != 0).then_some(quota));
         Plan {
             name: now.name,
             has_api: self.has_api.unwrap_or(now.has_api),
             has_webhooks: self.has_webhooks.unwrap_or(now.has_webhooks),
             max_webhooks: self.max_webhooks.unwrap_or(now.max_webhooks),
             rate_per_minute: self.rate_per_minute.unwrap_or(now.rate_per_minute),
-            monthly_quota: self.monthly_quota.map_or(now.monthly_quota, |quota| (quota != 0).then_some(quota)),
+            rate_burst: if self.rate_per_minute.is_some() { 0 } else { now.rate_burst },
+            daily_quota: quota(self.daily_quota, now.daily_quota),
+            monthly_quota: quota(self.monthly_quota, now.monthly_quota),
         }
     }
 }
@@ -120,6 +136,8 @@ fn tenant_view(tenant: &Tenant) -> Value {
             "hasWebhooks": plan.has_webhooks,
             "maxWebhooks": plan.max_webhooks,
             "requestsPerMinute": plan.rate_per_minute,
+            "burst": plan.rate_burst,
+            "dailyQuota": plan.daily_quota,
             "monthlyQuota": plan.monthly_quota,
         },
     })
@@ -299,15 +317,13 @@ async fn answer(desk: &Desk, stream: UnixStream, owner: u32) -> anyhow::Result<(
 /// Errors: one line.
 pub async fn perform(settings: &Settings, request: Request) -> anyhow::Result<Value> {
     let since = Instant::now();
+    if matches!(settings.database, Target::Postgres(_)) {
+        folder::make(&settings.data_dir)?;
+        return perform_here(settings, request).await;
+    }
     loop {
         let holder = match folder::lock(&settings.data_dir)? {
-            Ok(_lock) => {
-                let hub = server::open(settings).await?;
-                let done = Desk { hub: hub.clone(), pause: None }.run(request).await;
-                let db = hub.db.clone();
-                tokio::task::spawn_blocking(move || db.close()).await?;
-                return done.map_err(|error| anyhow::anyhow!(line(&error)));
-            }
+            Ok(_lock) => return perform_here(settings, request).await,
             Err(holder) => holder,
         };
         if let Ok(stream) = UnixStream::connect(folder::socket(&settings.data_dir)).await {
@@ -322,6 +338,15 @@ pub async fn perform(settings: &Settings, request: Request) -> anyhow::Result<Va
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Does it on the opened database.
+async fn perform_here(settings: &Settings, request: Request) -> anyhow::Result<Value> {
+    let hub = server::open(settings).await?;
+    let done = Desk { hub: hub.clone(), pause: None }.run(request).await;
+    let db = hub.db.clone();
+    tokio::task::spawn_blocking(move || db.close()).await?;
+    done.map_err(|error| anyhow::anyhow!(line(&error)))
 }
 
 async fn ask(mut stream: UnixStream, request: &Request) -> anyhow::Result<Value> {

@@ -3,6 +3,7 @@
 //! The environment wins over the file, the file over the default. A key of the file that is not known is refused, because
 //! somebody meant something by it; an unknown `TIELINE_…` variable is a warning, because it may be meant for another version.
 
+use crate::folder::ATTACHMENTS;
 use anyhow::{Context, bail};
 use config::{FileFormat, Source};
 use std::collections::BTreeMap;
@@ -10,7 +11,11 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tieline_api::http::address::TrustedProxies;
+use tieline_db::Target;
 use tieline_delivery::egress::EgressPolicy;
+use tieline_delivery::files::Bucket;
+use tieline_delivery::housekeeping::Kept;
 use tieline_delivery::queue::Rules;
 use tieline_delivery::schedule::{RetrySchedule, parse_duration};
 
@@ -22,6 +27,8 @@ const DEFAULT_FILE: &str = "tieline.toml";
 pub const CONFIG_VARIABLE: &str = "TIELINE_CONFIG";
 /// Largest configuration file, bytes.
 const FILE_LIMIT: u64 = 256 * 1024;
+/// Most that `attachment_max_bytes` may be: what a store takes in the parts that we send.
+const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 /// Variables of ours that are no settings of the program: of its tests, benches and builds.
 const NOT_SETTINGS: &[&str] = &["ROUNDS", "DASHBOARD_DIST", "BENCH", "KEY"];
 
@@ -44,8 +51,13 @@ const fn secret(key: &'static str, about: &'static str) -> Setting {
 const SETTINGS: &[Setting] = &[
     setting("listen", "127.0.0.1:8080", "address and port to serve on; port 0 takes a free one"),
     setting("data_dir", "./data", "folder of the database, the secret key and attachments"),
-    setting("database_url", "", "sqlite:<path>; by default tieline.db in the data folder"),
+    setting("database_url", "", "sqlite:<path> or postgres://user@host/name; by default tieline.db in the data folder"),
     setting("public_url", "", "where clients reach this server; by default http:// and the listen address"),
+    setting(
+        "trusted_proxies",
+        "",
+        "networks (CIDR) of your proxies, whose X-Forwarded-For says where a request comes from",
+    ),
     setting("log", "info", "error, warn, info, debug or trace; also per module, such as info,tieline_delivery=debug"),
     setting("log_format", "text", "text or json"),
     secret("secret_key", "32 bytes in base64 or hexadecimal; by default secret.key in the data folder, made when new"),
@@ -58,6 +70,19 @@ const SETTINGS: &[Setting] = &[
     ),
     setting("webhook_disable_after", "20", "failed attempts in a row before an endpoint is switched off"),
     setting("webhook_disable_window", "72h", "and how old the first of them must be"),
+    setting(
+        "attachments_url",
+        "",
+        "where files are: file:///folder or s3://bucket/prefix; by default attachments in the data folder. Several nodes share one",
+    ),
+    setting("s3_endpoint", "", "address of a store that speaks S3; by default Amazon's in the region"),
+    setting("s3_region", "us-east-1", "region of the bucket"),
+    setting("s3_access_key_id", "", "who asks the bucket"),
+    secret("s3_secret_access_key", "and what proves it"),
+    setting("attachment_max_bytes", "26214400", "largest file; by default 25 MiB"),
+    setting("attachment_link_ttl", "1h", "how long a link to a file is good, from 1m to 7d"),
+    setting("keep_events", "30d", "how long events stay in the feed, at least 1h"),
+    setting("keep_deliveries", "30d", "how long deliveries stay in the log after their end, at least 1h"),
     setting("owner_email", "", "makes the first tenant with this owner, on an empty database"),
     secret("owner_password", "password of that owner"),
     setting("owner_name", "", "name of that owner; by default the part of the address before the @"),
@@ -94,6 +119,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where the bytes of attachments are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attachments {
+    /// A folder of this machine, or one that several share.
+    Folder(PathBuf),
+    /// A bucket that speaks S3.
+    Bucket(Bucket),
+}
+
 /// Who owns the first tenant, where the environment says so.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Owner {
@@ -113,10 +147,12 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Folder of everything that is not in the database.
     pub data_dir: PathBuf,
-    /// The SQLite file.
-    pub database: PathBuf,
+    /// Where the data is.
+    pub database: Target,
     /// Where clients reach us.
     pub public_url: Option<String>,
+    /// Whose word on a client's address counts.
+    pub proxies: TrustedProxies,
     /// Filter of log lines.
     pub log: String,
     /// How they look.
@@ -127,6 +163,14 @@ pub struct Settings {
     pub policy: EgressPolicy,
     /// When to try again and when to give up.
     pub rules: Rules,
+    /// Where files are.
+    pub attachments: Attachments,
+    /// Largest file, bytes.
+    pub attachment_max_bytes: u64,
+    /// How long a link to a file is good, microseconds.
+    pub attachment_link_ttl_us: i64,
+    /// How long the past is kept.
+    pub kept: Kept,
     /// The first owner.
     pub owner: Option<Owner>,
     values: BTreeMap<&'static str, (String, Origin)>,
@@ -220,14 +264,16 @@ fn checked(values: BTreeMap<&'static str, (String, Origin)>, warnings: Vec<Strin
     })?;
     let data_dir = PathBuf::from(given("data_dir").ok_or_else(|| wrong("data_dir", "is empty".into()))?);
     let database = match given("database_url") {
-        None => data_dir.join("tieline.db"),
-        Some(url) => sqlite_path(&url).map_err(|why| wrong("database_url", why))?,
+        None => Target::Sqlite(data_dir.join("tieline.db")),
+        Some(url) => target(&url).map_err(|why| wrong("database_url", why))?,
     };
     let public_url = given("public_url").map(|url| url.trim_end_matches('/').to_owned());
     if let Some(url) = &public_url {
         let parsed = url::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         parsed.ok_or_else(|| wrong("public_url", format!("must be an http or https address, not {url:?}")))?;
     }
+    let proxies = TrustedProxies::parse(text("trusted_proxies"))
+        .map_err(|why| wrong("trusted_proxies", format!("is refused: {why}")))?;
     let allow_http = match text("webhook_allow_http") {
         "true" => true,
         "false" | "" => false,
@@ -246,6 +292,43 @@ fn checked(values: BTreeMap<&'static str, (String, Origin)>, warnings: Vec<Strin
     let window: Duration = duration("webhook_disable_window")?;
     rules.health.disable_window = i64::try_from(window.as_micros())
         .map_err(|_| wrong("webhook_disable_window", "is longer than time goes".into()))?;
+    let attachments = match given("attachments_url") {
+        None => Attachments::Folder(data_dir.join(ATTACHMENTS)),
+        Some(url) => match (url.strip_prefix("file://"), url.strip_prefix("s3://")) {
+            (Some(path), _) if path.starts_with('/') => Attachments::Folder(PathBuf::from(path)),
+            (_, Some(place)) if !place.is_empty() && !place.starts_with('/') => {
+                let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
+                let needed = |key: &str| {
+                    given(key)
+                        .ok_or_else(|| wrong(key, "is missing: a bucket is asked with a key and its secret".into()))
+                };
+                Attachments::Bucket(Bucket {
+                    name: name.to_owned(),
+                    prefix: prefix.trim_matches('/').to_owned(),
+                    endpoint: given("s3_endpoint"),
+                    region: text("s3_region").to_owned(),
+                    access_key_id: needed("s3_access_key_id")?,
+                    secret_access_key: needed("s3_secret_access_key")?,
+                })
+            }
+            _ => return Err(wrong("attachments_url", "must be file:///folder or s3://bucket/prefix".into())),
+        },
+    };
+    let most = text("attachment_max_bytes").parse().ok().filter(|bytes| (1..=MAX_FILE_BYTES).contains(bytes));
+    let attachment_max_bytes =
+        most.ok_or_else(|| wrong("attachment_max_bytes", format!("must be a number from 1 to {MAX_FILE_BYTES}")))?;
+    let between = |key: &str, least: &str, most: &str| {
+        let (wait, bound) = (duration(key)?, |text| parse_duration(text).unwrap_or_default());
+        if wait < bound(least) || wait > bound(most) {
+            return Err(wrong(key, format!("must be from {least} to {most}")));
+        }
+        Ok(wait.as_micros() as i64)
+    };
+    let attachment_link_ttl_us = between("attachment_link_ttl", "1m", "7d")?;
+    let kept = Kept {
+        events_us: between("keep_events", "1h", "3650d")?,
+        deliveries_us: between("keep_deliveries", "1h", "3650d")?,
+    };
     let log_format = match text("log_format") {
         "text" | "" => LogFormat::Text,
         "json" => LogFormat::Json,
@@ -267,25 +350,50 @@ fn checked(values: BTreeMap<&'static str, (String, Origin)>, warnings: Vec<Strin
         data_dir,
         database,
         public_url,
+        proxies,
         log: text("log").to_owned(),
         log_format,
         secret_key: given("secret_key"),
         policy,
         rules,
+        attachments,
+        attachment_max_bytes,
+        attachment_link_ttl_us,
+        kept,
         owner,
         warnings,
         values,
     })
 }
 
-fn sqlite_path(url: &str) -> Result<PathBuf, String> {
+fn target(url: &str) -> Result<Target, String> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Err("names PostgreSQL, which comes with a later version: use sqlite:<path> for now".into());
+        return Ok(Target::Postgres(url.to_owned()));
     }
     match url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path)) {
-        Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
-        _ => Err("must be sqlite:<path>".into()), // what stands there may hold a password
+        Some(path) if !path.is_empty() => Ok(Target::Sqlite(PathBuf::from(path))),
+        // What stands there may hold a password.
+        _ => Err("must be sqlite:<path> or postgres://user@host/name".into()),
     }
+}
+
+/// The database for people: a URL comes without its password.
+pub fn shown(database: &Target) -> String {
+    let url = match database {
+        Target::Sqlite(path) => return format!("sqlite:{}", path.display()),
+        Target::Postgres(url) => url,
+    };
+    let mut shown = url.clone();
+    if let (Some(start), Some(end)) = (url.find("://").map(|at| at + 3), url.rfind('@'))
+        && let Some(colon) = url.get(start..end).and_then(|user| user.find(':'))
+    {
+        shown.replace_range(start + colon + 1..end, "(hidden)");
+    }
+    if let Some(start) = shown.find("password=").map(|at| at + "password=".len()) {
+        let end = shown[start..].find('&').map_or(shown.len(), |at| start + at);
+        shown.replace_range(start..end, "(hidden)");
+    }
+    shown
 }
 
 impl fmt::Display for Settings {
@@ -294,7 +402,7 @@ impl fmt::Display for Settings {
         for Setting { key, secret, about, .. } in SETTINGS {
             let (value, origin) = &self.values[key];
             let (unset, value) = match value.trim() {
-                "" if *key == "database_url" => (false, format!("sqlite:{}", self.database.display())),
+                _ if *key == "database_url" => (false, shown(&self.database)),
                 "" => (true, String::new()),
                 _ if *secret => (false, "(hidden)".to_owned()),
                 value => (false, value.to_owned()),
@@ -338,7 +446,7 @@ mod tests {
         assert_eq!(settings.rules.health.disable_after, 7);
         assert!(settings.policy.check_addr("10.1.2.3".parse().unwrap()).is_ok());
         assert_eq!(settings.log_format, LogFormat::Text);
-        assert_eq!(settings.database, PathBuf::from("./data/tieline.db"));
+        assert_eq!(shown(&settings.database), "sqlite:./data/tieline.db");
         let origin = |key: &str| settings.values[key].1.clone();
         assert_eq!(
             (origin("listen"), origin("log"), origin("log_format")),
@@ -370,10 +478,9 @@ mod tests {
             ),
             (
                 "",
-                &[("TIELINE_DATABASE_URL", "postgres://u:secret@h/d")],
-                "TIELINE_DATABASE_URL names PostgreSQL, which comes with a later version: use sqlite:<path> for now",
+                &[("TIELINE_DATABASE_URL", "mysql://u:secret@h/d")],
+                "TIELINE_DATABASE_URL must be sqlite:<path> or postgres://user@host/name",
             ),
-            ("", &[("TIELINE_DATABASE_URL", "mysql://u:secret@h/d")], "TIELINE_DATABASE_URL must be sqlite:<path>"),
             ("", &[("TIELINE_LOG_FORMAT", "xml")], "TIELINE_LOG_FORMAT must be text or json, not \"xml\""),
             (
                 "",
@@ -392,6 +499,19 @@ mod tests {
             ),
             (
                 "",
+                &[("TIELINE_ATTACHMENTS_URL", "/srv/files")],
+                "TIELINE_ATTACHMENTS_URL must be file:///folder or s3://bucket/prefix",
+            ),
+            (
+                "",
+                &[("TIELINE_ATTACHMENTS_URL", "s3://files"), ("TIELINE_S3_ACCESS_KEY_ID", "a")],
+                "TIELINE_S3_SECRET_ACCESS_KEY is missing: a bucket is asked with a key and its secret",
+            ),
+            ("attachment_max_bytes = 0", &[], "FILE: attachment_max_bytes must be a number from 1 to 5368709120"),
+            ("attachment_link_ttl = \"8d\"", &[], "FILE: attachment_link_ttl must be from 1m to 7d"),
+            ("", &[("TIELINE_KEEP_EVENTS", "5m")], "TIELINE_KEEP_EVENTS must be from 1h to 3650d"),
+            (
+                "",
                 &[("TIELINE_OWNER_EMAIL", "ana@example.com")],
                 "TIELINE_OWNER_PASSWORD is missing beside the owner's address",
             ),
@@ -401,6 +521,23 @@ mod tests {
         assert!(refused("listen = ", &[]).starts_with("FILE is not valid TOML: "));
         let missing = load(Some(Path::new("/nowhere.toml")), environment(&[])).map(drop).unwrap_err();
         assert!(format!("{missing:#}").starts_with("cannot read /nowhere.toml"), "{missing:#}");
+    }
+
+    #[test]
+    fn files_are_in_the_data_folder_another_folder_or_a_bucket() {
+        let at = |pairs: &[(&str, &str)]| load(None, environment(pairs)).unwrap().attachments;
+        assert_eq!(at(&[("TIELINE_DATA_DIR", "/srv/t")]), Attachments::Folder("/srv/t/attachments".into()));
+        assert_eq!(at(&[("TIELINE_ATTACHMENTS_URL", "file:///mnt/f")]), Attachments::Folder("/mnt/f".into()));
+        let bucket = at(&[
+            ("TIELINE_ATTACHMENTS_URL", "s3://files/desk/"),
+            ("TIELINE_S3_ENDPOINT", "http://127.0.0.1:9000"),
+            ("TIELINE_S3_ACCESS_KEY_ID", "who"),
+            ("TIELINE_S3_SECRET_ACCESS_KEY", "hush"),
+        ]);
+        let Attachments::Bucket(bucket) = bucket else { panic!("{bucket:?}") };
+        assert_eq!((bucket.name.as_str(), bucket.prefix.as_str()), ("files", "desk"));
+        assert_eq!(bucket.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
+        assert!(!format!("{bucket:?}").contains("hush"));
     }
 
     #[test]
@@ -427,6 +564,17 @@ mod tests {
         assert!(!shown.contains("hush") && shown.contains("secret_key = \"(hidden)\""), "{shown}");
         assert!(shown.contains("database_url = \"sqlite:/srv/t/tieline.db\""), "{shown}");
         assert!(shown.contains("# TIELINE_DATA_DIR (environment)\ndata_dir = \"/srv/t\"\n"), "{shown}");
+        let postgres = |url: &str| {
+            let shown = load(None, environment(&[("TIELINE_DATABASE_URL", url)])).unwrap().to_string();
+            assert!(!shown.contains("hush"), "{shown}");
+            shown.lines().find_map(|line| line.strip_prefix("database_url = ")).unwrap().to_owned()
+        };
+        assert_eq!(
+            postgres("postgres://t:hush@h1:5432,h2/d?sslmode=require"),
+            "\"postgres://t:(hidden)@h1:5432,h2/d?sslmode=require\""
+        );
+        assert_eq!(postgres("postgresql://t@h/d?password=hush&x=y"), "\"postgresql://t@h/d?password=(hidden)&x=y\"");
+        assert_eq!(postgres("postgres:///d?host=/run"), "\"postgres:///d?host=/run\"");
         let again = load(Some(file(&shown).path()), environment(&[])).unwrap();
         assert_eq!(again.data_dir, PathBuf::from("/srv/t"));
         assert_eq!(SETTINGS.iter().filter(|s| shown.contains(&variable(s.key))).count(), SETTINGS.len());

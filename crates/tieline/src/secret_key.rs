@@ -1,4 +1,4 @@
-//! The key to secrets at rest: given by setting, else made once in the data folder.
+//! The key to secrets at rest: given by setting, else made once in the data folder. Nodes of one database share it.
 
 use anyhow::{Context, bail};
 use std::io::Write;
@@ -22,21 +22,22 @@ pub async fn load(setting: Option<&str>, data_dir: &Path, db: &Db) -> anyhow::Re
     let keyring = read(setting, data_dir)?;
     let path = path(data_dir);
     let keyring = match (keyring, stored) {
-        (Some(keyring), Some(stored)) if !keyring.matches(&stored) => {
-            let from = if setting.is_some() { "TIELINE_SECRET_KEY".to_owned() } else { path.display().to_string() };
-            bail!(
-                "{from} is another key than this database was written with: give the right one, or its secrets stay closed"
-            );
-        }
         (None, Some(_)) => bail!(
-            "the secret key of this database is missing: put it into {}, or set TIELINE_SECRET_KEY (a backup leaves it out)",
+            "the secret key of this database is missing: put it into {}, or set TIELINE_SECRET_KEY (every node needs the same one; a backup leaves it out)",
             path.display()
         ),
         (Some(keyring), _) => keyring,
         (None, None) => make(&path)?,
     };
     let value = keyring.check_value();
-    db.write(move |tx| installation::check_value(tx, &value)).await.map_err(|error: Error| error)?;
+    // Another node may have been faster with another key.
+    let stored = db.write(move |tx| installation::check_value(tx, &value)).await.map_err(|error: Error| error)?;
+    if !keyring.matches(&stored) {
+        let from = if setting.is_some() { "TIELINE_SECRET_KEY".to_owned() } else { path.display().to_string() };
+        bail!(
+            "{from} is another key than this database was written with: give the right one, the same on every node, or its secrets stay closed"
+        );
+    }
     Ok(keyring)
 }
 
@@ -60,7 +61,14 @@ fn make(path: &Path) -> anyhow::Result<Keyring> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).with_context(|| format!("cannot write {}", path.display()))?;
+    let mut file = match options.open(path) {
+        // Another node on this folder was faster.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let text = std::fs::read_to_string(path)?;
+            return Keyring::from_text(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()));
+        }
+        opened => opened.with_context(|| format!("cannot write {}", path.display()))?,
+    };
     file.write_all(Keyring::to_text(&key).as_bytes())?;
     file.sync_all()?;
     Ok(Keyring::from_bytes(key))

@@ -1,7 +1,7 @@
 //! A running server: database, HTTP, fan-out, sender and the socket for commands wired together, and taken down in order.
 
 use crate::admin::{self, Desk};
-use crate::config::Settings;
+use crate::config::{self, Attachments, Settings};
 use crate::folder::{self, Lock};
 use crate::metrics::Metrics;
 use crate::secret_key;
@@ -12,22 +12,24 @@ use std::time::Duration;
 use tieline_api::chatwoot;
 use tieline_api::http::layers::Edge;
 use tieline_api::http::server::{self, Limits};
+use tieline_api::limits::Publisher;
 use tieline_api::operations::{self, Operations};
 use tieline_api::v1::attachments::{UPLOAD_ROUTE, upload_body_limit};
 use tieline_api::{Hub, hub};
-use tieline_core::attachments::link::{DEFAULT_TTL_US, Links};
+use tieline_core::attachments::link::Links;
 use tieline_core::{Error, MIGRATIONS, installation};
-use tieline_db::{Config, Db};
+use tieline_db::{Config, Db, Target};
 use tieline_delivery::attachments::FetchLoop;
 use tieline_delivery::client::Client;
 use tieline_delivery::egress::{Guard, Resolver};
 use tieline_delivery::fan_out::FanOutLoop;
 use tieline_delivery::files::Files;
-use tieline_delivery::housekeeping::{Housekeeping, Kept};
+use tieline_delivery::handover::handover;
+use tieline_delivery::housekeeping::Housekeeping;
 use tieline_delivery::sender::{self, Sender};
 use tieline_delivery::timers::TimerLoop;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Time for open requests to be answered when the server stops.
@@ -46,10 +48,11 @@ pub struct Running {
     /// Whether it sends no webhooks.
     pub paused: bool,
     stop: watch::Sender<bool>,
+    answered: watch::Sender<bool>,
     http: JoinHandle<server::Ended>,
     /// By name, in the order in which they are waited for.
     loops: Vec<(&'static str, JoinHandle<()>)>,
-    _lock: Lock,
+    _lock: Option<Lock>,
 }
 
 impl Running {
@@ -60,6 +63,7 @@ impl Running {
         if let server::Ended::Cut(connections) = self.http.await.context("the HTTP server ended badly")? {
             tracing::warn!(connections, "{connections} connections were still busy and were cut");
         }
+        let _ = self.answered.send(true);
         for (name, task) in self.loops {
             task.await.with_context(|| format!("{name} ended badly"))?;
         }
@@ -72,19 +76,26 @@ impl Running {
 ///
 /// Errors: one line for a file that cannot be opened, a newer schema, a wrong key.
 pub async fn open(settings: &Settings) -> anyhow::Result<Hub> {
-    let path = settings.database.clone();
-    if let Some(folder) = path.parent() {
+    if let Target::Sqlite(path) = &settings.database
+        && let Some(folder) = path.parent()
+    {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
-    let config = Config::sqlite(&path, MIGRATIONS);
+    let config = Config::of(settings.database.clone(), MIGRATIONS);
     let db = tokio::task::spawn_blocking(move || Db::open(config))
         .await?
-        .with_context(|| format!("cannot open the database {}", path.display()))?;
+        .with_context(|| format!("cannot open the database {}", config::shown(&settings.database)))?;
     let keyring = secret_key::load(settings.secret_key.as_deref(), &settings.data_dir, &db).await?;
     let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{}", settings.listen));
-    let attachments = settings.data_dir.join(folder::ATTACHMENTS);
-    let files = Files::local(&attachments, Links::new(&keyring, &public_url, DEFAULT_TTL_US))
-        .with_context(|| format!("cannot open the folder of attachments {}", attachments.display()))?;
+    let links = Links::new(&keyring, &public_url, settings.attachment_link_ttl_us);
+    let files = match &settings.attachments {
+        Attachments::Folder(folder) => Files::local(folder, links)
+            .with_context(|| format!("cannot open the folder of attachments {}", folder.display()))?,
+        Attachments::Bucket(bucket) => Files::bucket(bucket, links)
+            .await
+            .map_err(|why| anyhow::anyhow!("the bucket {bucket:?} of TIELINE_ATTACHMENTS_URL cannot be used: {why}"))?,
+    };
+    let files = files.with_max_bytes(settings.attachment_max_bytes);
     Ok(Hub::new(hub::Parts {
         db,
         keyring: Arc::new(keyring),
@@ -92,13 +103,14 @@ pub async fn open(settings: &Settings) -> anyhow::Result<Hub> {
         guard: Guard::new(settings.policy.clone(), Resolver::System),
         public_url,
         principals: Default::default(),
+        proxies: settings.proxies.clone(),
         random: hub::os_random,
     }))
 }
 
 /// Starts a server. Errors are one clear line: folder in use or read-only, port taken, newer schema, wrong key.
 pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Result<Running> {
-    let lock = folder::lock_or_refuse(&settings.data_dir)?;
+    let lock = folder::hold_or_refuse(&settings.data_dir, &settings.database)?;
     let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
         let why = match error.kind() {
             std::io::ErrorKind::AddrInUse => {
@@ -112,9 +124,13 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
     settings.listen = addr; // port 0 is now a real one, also in links
     let hub = open(&settings).await?;
     let db = hub.db.clone();
+    let is_shared = db.is_shared();
     let paused = db
         .write(move |tx| {
-            tieline_core::deliveries::clear_leases(tx)?;
+            // Nobody else has this database: what a server held that was killed is free at once.
+            if !is_shared {
+                tieline_core::deliveries::clear_leases(tx)?;
+            }
             if resume_sending {
                 installation::pause_sending(tx, false)?;
             }
@@ -143,7 +159,9 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
         .around(router);
 
     let (stop, stopped) = watch::channel(false);
-    let (due, due_receiver) = mpsc::unbounded_channel();
+    // For what follows from requests: it ends after the last of them.
+    let (answered, all_answered) = watch::channel(false);
+    let (due, due_receiver) = handover();
     let (pause, pause_receiver) = watch::channel(paused);
     let client = Client::new(hub.guard.clone(), &[]).context("cannot set up TLS")?;
     let sender_settings = sender::Settings {
@@ -162,18 +180,21 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
         let _ = http_stop.wait_for(|stop| *stop).await;
     };
     let desk = Desk { hub: hub.clone(), pause: Some(pause) };
-    let desk = admin::serve(desk, &folder::socket(&settings.data_dir), stopped.clone())?;
     let limits = Limits { grace: HTTP_GRACE, ..Limits::default() };
     let timers = TimerLoop::new(db.clone(), tieline_wire::native::event::data);
-    let loops = vec![
-        ("the socket for commands", tokio::spawn(desk)),
+    let mut loops = vec![
+        ("counting requests", tokio::spawn(Publisher::new(hub.clone()).run(all_answered))),
         ("noting the use of keys", tokio::spawn(tieline_api::last_used::run(hub.clone(), stopped.clone()))),
         ("timers", tokio::spawn(timers.run(stopped.clone()))),
-        ("housekeeping", tokio::spawn(Housekeeping::new(db.clone(), Kept::default()).run(stopped.clone()))),
+        ("housekeeping", tokio::spawn(Housekeeping::new(db.clone(), settings.kept).run(stopped.clone()))),
         ("fetching attachments", tokio::spawn(fetcher.run(stopped.clone()))),
         ("fan-out", tokio::spawn(FanOutLoop::new(db.clone(), due).run(stopped.clone()))),
-        ("the sender", tokio::spawn(sender.run(stopped, SENDER_GRACE))),
+        ("the sender", tokio::spawn(sender.run(stopped.clone(), SENDER_GRACE))),
     ];
+    if !is_shared {
+        let desk = admin::serve(desk, &folder::socket(&settings.data_dir), stopped)?;
+        loops.push(("the socket for commands", tokio::spawn(desk)));
+    }
     let http = tokio::spawn(server::serve(listener, router, limits, shutdown));
-    Ok(Running { addr, public_url, hub, paused, stop, http, loops, _lock: lock })
+    Ok(Running { addr, public_url, hub, paused, stop, answered, http, loops, _lock: lock })
 }

@@ -13,6 +13,7 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutStream;
 use tower::Service;
 
 /// Bounds of the listener.
@@ -25,6 +26,9 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Bytes of a request's line and headers; more is 431. At least [`MIN_HEADER_BYTES`].
     pub header_bytes: usize,
+    /// Time for which a client may take nothing of an answer that waits for it: then its connection is closed. Streams that
+    /// nobody reads would hold their place for ever.
+    pub write_timeout: Duration,
     /// After the shutdown signal: time for open requests to finish before their connections are cut.
     pub grace: Duration,
 }
@@ -35,6 +39,7 @@ impl Default for Limits {
             connections: 10_240,
             header_timeout: Duration::from_secs(65),
             header_bytes: 32 * 1024,
+            write_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(20),
         }
     }
@@ -75,13 +80,15 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
         let (stream, peer, slot) = accepted;
         // Answers are small and written whole: waiting to fill a packet only adds delay.
         let _ = stream.set_nodelay(true);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(limits.write_timeout));
         let router = router.clone();
         let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             let mut request: Request = request.map(axum::body::Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
             router.clone().call(request)
         });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
         connections.spawn(async move {
             // A connection's own end (reset, timeout, nonsense) is the client's affair.
             if let Err(error) = connection.await {

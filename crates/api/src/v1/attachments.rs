@@ -8,15 +8,19 @@ use crate::http::query;
 use crate::http::reply::Json;
 use crate::http::request::{Path, declared_length, linger};
 use crate::hub::Hub;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest, RawQuery, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header;
 use http_body_util::BodyExt;
+use hyper::body::Frame;
 use sha2::{Digest, Sha256};
 use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tieline_core::attachments::{self, Attach, Attachment, CreateUpload, FILES_LIMIT, NewAttachment, Received, kind};
 use tieline_core::error::{Error, Kind};
@@ -80,13 +84,15 @@ async fn upload(
 ) -> Result<Response> {
     let allowed = caller.needs(Scope::AttachmentsWrite);
     let name = query::read(text.as_deref(), |query| query.text("name").chars(1..).owned().optional());
+    let length = declared_length(request.headers()).unwrap_or(0);
+    let request = request.map(Incoming::new);
+    let incoming = request.body().clone();
     let (name, sent) = match (allowed.and(name), sent(request).await) {
         (Ok(name), Ok(sent)) => (name, sent),
-        (Err(error), Ok(Sent::Raw { body, length, .. })) => {
-            linger(&Default::default(), length, body);
+        (Err(error), _) | (_, Err(error)) => {
+            linger(&Default::default(), length, incoming.rest());
             return Err(error.into());
         }
-        (Err(error), _) | (_, Err(error)) => return Err(error.into()),
     };
     let tenant = caller.tenant();
     let reserve =
@@ -97,7 +103,11 @@ async fn upload(
     };
     let unfinished = Unfinished { hub: &hub, tenant, id, ended: false };
     let (received, digest) = match timeout(UPLOAD_TIMEOUT, receive(&hub, tenant, id, reserve, sent)).await {
-        Ok(received) => received?,
+        Ok(Ok(received)) => received,
+        Ok(Err(error)) => {
+            linger(&Default::default(), length, incoming.rest());
+            return Err(error);
+        }
         Err(_) => return Err(too_slow().into()),
     };
     let (once, links) = (caller.once(&digest, uploaded), hub.files.links().clone());
@@ -154,7 +164,7 @@ impl Drop for Unfinished<'_> {
 
 /// What the client sends.
 enum Sent {
-    Raw { declared: String, length: usize, body: Body },
+    Raw { declared: String, body: Incoming },
     Form(Multipart),
 }
 
@@ -167,15 +177,59 @@ impl Sent {
     }
 }
 
-async fn sent(request: Request) -> std::result::Result<Sent, Error> {
+type PolledFrame = std::result::Result<Frame<Bytes>, axum::Error>;
+
+/// The body of a request, whose rest can still be read when its reader has given up.
+#[derive(Clone)]
+struct Incoming(Arc<Mutex<Body>>);
+
+impl Incoming {
+    fn new(body: Body) -> Incoming {
+        Incoming(Arc::new(Mutex::new(body)))
+    }
+    fn rest(&self) -> Body {
+        std::mem::take(&mut self.0.lock().expect("not poisoned"))
+    }
+}
+
+impl HttpBody for Incoming {
+    type Data = Bytes;
+    type Error = axum::Error;
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<PolledFrame>> {
+        Pin::new(&mut *self.0.lock().expect("not poisoned")).poll_frame(cx)
+    }
+}
+
+/// A body that has nothing ready after each frame: the reader of forms takes all that is ready into memory before it gives
+/// any of it on.
+struct Breathing {
+    body: Incoming,
+    gave: bool,
+}
+
+impl HttpBody for Breathing {
+    type Data = Bytes;
+    type Error = axum::Error;
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<PolledFrame>> {
+        if std::mem::take(&mut self.gave) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.gave = polled.is_ready();
+        polled
+    }
+}
+
+async fn sent(request: Request<Incoming>) -> std::result::Result<Sent, Error> {
     let given = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let declared = kind::declared_type(given);
     if declared == "multipart/form-data" {
+        let request = request.map(|body| Body::new(Breathing { body, gave: false }));
         let form = Multipart::from_request(request, &()).await;
         return form.map(Sent::Form).map_err(|_| unsupported_media_type("the file itself, or a form with a boundary"));
     }
-    let length = declared_length(request.headers()).unwrap_or(0);
-    Ok(Sent::Raw { declared, length, body: request.into_body() })
+    Ok(Sent::Raw { declared, body: request.into_body() })
 }
 
 /// Streams the file into the store; what it is, and what tells it from another for an `Idempotency-Key`.
@@ -189,12 +243,7 @@ async fn receive(
     let mut file = Receiving { writing: hub.files.create(tenant, id).await?, digest: Sha256::new() };
     let CreateUpload { mut name, mut content_type } = given;
     match sent {
-        Sent::Raw { length, mut body, .. } => {
-            if let Err(error) = file.raw(&mut body).await {
-                linger(&Default::default(), length, body);
-                return Err(error.into());
-            }
-        }
+        Sent::Raw { body, .. } => file.raw(body).await?,
         Sent::Form(mut form) => {
             let mut found = false;
             for _ in 0..FORM_PARTS {
@@ -232,7 +281,7 @@ impl Receiving {
         self.digest.update(&bytes);
         self.writing.write(bytes).await
     }
-    async fn raw(&mut self, body: &mut Body) -> std::result::Result<(), Error> {
+    async fn raw(&mut self, mut body: Incoming) -> std::result::Result<(), Error> {
         loop {
             let Some(frame) = timeout(SILENCE, body.frame()).await.map_err(|_| too_slow())? else { return Ok(()) };
             let frame = frame.map_err(|_| incomplete())?;

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex};
 use tieline_core::events::DELIVERIES;
 use tieline_delivery::client::Client;
 use tieline_delivery::fan_out::FanOutLoop;
+use tieline_delivery::handover::handover;
 use tieline_delivery::queue::Rules;
 use tieline_delivery::sender::{Sender, Settings};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 /// One request as the receiver had it.
 #[derive(Clone, Debug)]
@@ -88,7 +89,7 @@ pub struct Courier {
 
 impl Courier {
     pub fn new(app: &App) -> Courier {
-        let (due, receiver) = mpsc::unbounded_channel();
+        let (due, receiver) = handover();
         let (pause, paused) = watch::channel(false);
         let settings = Settings {
             node: "node".into(),

@@ -2,9 +2,9 @@
 
 use super::sql;
 use crate::events::DELIVERIES;
-use crate::ids::{ConversationId, EndpointId, EventId, TenantId};
+use crate::ids::{ConversationId, DeliveryId, EndpointId, EventId, TenantId};
 use crate::{Error, Result};
-use tieline_db::{Param, Read, Tx, params};
+use tieline_db::{Param, Read, Row, Tx, params};
 
 const CURSOR: &str = "cursor.webhooks";
 
@@ -46,8 +46,17 @@ pub fn cursor(read: &mut Read) -> Result<i64> {
     text.map_or(Ok(0), |text| text.parse().map_err(Error::internal))
 }
 
-/// Writes the deliveries and moves the cursor, in one transaction; false when another node has done it already.
-pub fn fan_out(tx: &mut Tx, cmd: &FanOut) -> Result<bool> {
+/// What was written.
+#[derive(Clone, Debug)]
+pub struct FannedOut {
+    /// The ids of the deliveries, in their order.
+    pub ids: Vec<DeliveryId>,
+    /// The endpoints, sorted, each with the epoch of its lease; those that were deleted meanwhile are left out.
+    pub epochs: Vec<(EndpointId, i64)>,
+}
+
+/// Writes the deliveries and moves the cursor, in one transaction; none when another node has done it already.
+pub fn fan_out(tx: &mut Tx, cmd: &FanOut) -> Result<Option<FannedOut>> {
     let (from, to) = (cmd.from.to_string(), cmd.to.to_string());
     let moved = if cmd.from == 0 {
         tx.execute(sql::START_CURSOR, &params![CURSOR, &to])?
@@ -55,29 +64,34 @@ pub fn fan_out(tx: &mut Tx, cmd: &FanOut) -> Result<bool> {
         tx.execute(sql::MOVE_CURSOR, &params![CURSOR, &to, &from])?
     };
     if moved == 0 {
-        return Ok(false);
+        return Ok(None);
     }
-    if cmd.deliveries.is_empty() {
-        return Ok(true);
-    }
-    insert(tx, &cmd.deliveries)?;
+    let ids = insert(tx, &cmd.deliveries)?;
     let mut endpoints: Vec<EndpointId> = cmd.deliveries.iter().map(|delivery| delivery.endpoint).collect();
     endpoints.sort();
     endpoints.dedup();
+    let now = tx.now();
+    let mut epochs = Vec::with_capacity(endpoints.len());
     for endpoint in endpoints {
-        make_due(tx, endpoint)?;
+        let row = |row: &Row| Ok((row.get::<i64>(0)?, row.get::<Option<i64>>(1)?));
+        let Some((epoch, due_at)) = tx.opt(sql::LEASED, &params![endpoint.0], row)? else { continue };
+        epochs.push((endpoint, epoch));
+        if due_at.is_none_or(|due_at| due_at > now) {
+            make_due(tx, endpoint)?;
+        }
     }
-    Ok(true)
+    Ok(Some(FannedOut { ids, epochs }))
 }
 
-/// Writes deliveries, due at once.
-pub(crate) fn insert(tx: &mut Tx, deliveries: &[NewDelivery]) -> Result<()> {
+/// Writes deliveries, due at once; answers their ids.
+pub(crate) fn insert(tx: &mut Tx, deliveries: &[NewDelivery]) -> Result<Vec<DeliveryId>> {
     let now = tx.now();
+    let ids: Vec<DeliveryId> = deliveries.iter().map(|_| DeliveryId::from_uuid(tx.new_id())).collect();
     let mut rows: Vec<Param> = Vec::with_capacity(deliveries.len() * 10);
-    for delivery in deliveries {
+    for (delivery, id) in deliveries.iter().zip(&ids) {
         rows.extend(params![
             delivery.endpoint.0,
-            tx.new_id(),
+            id.0,
             delivery.tenant.0,
             delivery.position,
             delivery.event.0,
@@ -89,7 +103,7 @@ pub(crate) fn insert(tx: &mut Tx, deliveries: &[NewDelivery]) -> Result<()> {
         ]);
     }
     tx.run_many(&sql::INSERT, &rows)?;
-    Ok(())
+    Ok(ids)
 }
 
 /// Tells the senders that the endpoint has something to send now.

@@ -13,7 +13,7 @@ mod record;
 mod report;
 pub(crate) mod sql;
 
-pub use fan_out::{FanOut, NewDelivery, cursor, fan_out, last_sequences};
+pub use fan_out::{FanOut, FannedOut, NewDelivery, cursor, fan_out, last_sequences};
 pub(crate) use fan_out::{insert, make_due};
 pub(crate) use lease::take_back;
 pub use lease::{Claimed, LEASE_US, Park, claim, clear_leases, epoch, park, renew, waiting};
@@ -69,8 +69,10 @@ pub struct Waiting {
     pub event_type: String,
     /// Order holds within this.
     pub conversation: Option<ConversationId>,
-    /// Attempts made.
+    /// Attempts made in this round.
     pub attempts: i64,
+    /// Attempts of the rounds before.
+    pub earlier_attempts: i64,
     /// Retries on its own; the conversation's later events no longer wait for it.
     pub overtaken: bool,
     /// When the next attempt is due. Microseconds UTC.
@@ -87,9 +89,10 @@ fn waiting_row(row: &Row) -> tieline_db::Result<Waiting> {
         event_type: row.get(3)?,
         conversation: row.get::<Option<_>>(4)?.map(ConversationId::from_uuid),
         attempts: row.get(5)?,
-        overtaken: row.get(6)?,
-        due_at: row.get(7)?,
-        body: row.get(8)?,
+        earlier_attempts: row.get(6)?,
+        overtaken: row.get(7)?,
+        due_at: row.get(8)?,
+        body: row.get(9)?,
     })
 }
 

@@ -18,8 +18,10 @@ pub struct Attempt {
     pub epoch: i64,
     /// The delivery.
     pub delivery: DeliveryId,
-    /// 1, 2, 3, …
+    /// 1, 2, 3, … within this round.
     pub number: i64,
+    /// Attempts of the rounds before, which the log counts too.
+    pub earlier_attempts: i64,
     /// When it began. Microseconds UTC.
     pub at: i64,
     /// How long it took, microseconds.
@@ -80,14 +82,13 @@ pub fn record(tx: &mut Tx, attempts: &[Attempt]) -> Result<Recorded> {
             lost.insert((endpoint, epoch));
         }
     }
-    let mut rows: Vec<Param> = Vec::with_capacity(attempts.len() * 9);
+    let mut rows: Vec<Param> = Vec::with_capacity(attempts.len() * 8);
     let mut states: Vec<Param> = Vec::with_capacity(attempts.len() * 7);
     let held = |attempt: &&Attempt| attempt.counted && !lost.contains(&(attempt.endpoint, attempt.epoch));
     for attempt in attempts.iter().filter(held) {
         rows.extend(params![
-            attempt.endpoint.0,
             attempt.delivery.0,
-            attempt.number,
+            attempt.earlier_attempts + attempt.number,
             attempt.tenant.0,
             attempt.at,
             attempt.duration_us,

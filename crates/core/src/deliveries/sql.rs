@@ -27,6 +27,7 @@ pub static INSERT: Many = Many::new(
 );
 pub const MAKE_DUE: &str = "update endpoint_states set next_due_at = $2 \
      where endpoint_id = $1 and (next_due_at is null or next_due_at > $2)";
+pub const LEASED: &str = "select epoch, next_due_at from endpoint_states where endpoint_id = $1";
 pub static LAST_SEQUENCE: Many = Many::new(
     "select :ord, max(sequence) from deliveries where tenant_id = :tenant_id and conversation_id = :conversation_id \
      and endpoint_id = :endpoint_id and sequence is not null group by :ord",
@@ -64,7 +65,8 @@ pub const CLEAR_LEASES: &str = "update endpoint_states set owner = null, lease_u
 macro_rules! waiting {
     ($rest:literal) => {
         concat!(
-            "select id, position, event_id, event_type, conversation_id, attempts, overtaken, due_at, body from deliveries \
+            "select id, position, event_id, event_type, conversation_id, attempts, earlier_attempts, overtaken, due_at, body \
+             from deliveries \
              where endpoint_id = $1 and status = 'pending' and ",
             $rest
         )
@@ -80,11 +82,9 @@ pub const HEALTH: &str = "update endpoint_states set consecutive_failures = $3, 
      last_success_at = $6, last_failure_at = $7 where endpoint_id = $1 and epoch = $2";
 pub static INSERT_ATTEMPT: Many = Many::new(
     "insert into attempts (delivery_id, number, tenant_id, at, duration_us, status_code, error, response) \
-     values (:delivery_id, :number + coalesce((select d.earlier_attempts from deliveries d \
-     where d.endpoint_id = :endpoint_id and d.id = :delivery_id), 0), :tenant_id, :at, :duration_us, :status_code, \
-     :error, :response) on conflict (delivery_id, number) do nothing",
+     values (:delivery_id, :number, :tenant_id, :at, :duration_us, :status_code, :error, :response) \
+     on conflict (delivery_id, number) do nothing",
     &[
-        ("endpoint_id", Ty::Uuid),
         ("delivery_id", Ty::Uuid),
         ("number", Ty::Int),
         ("tenant_id", Ty::Int),

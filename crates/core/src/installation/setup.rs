@@ -1,7 +1,8 @@
 //! The first tenant and its owner: by a one-time link that the first start prints.
 //!
 //! A link works while the installation has no tenant, until it expires, and once. The token's hash is stored, so who reads
-//! the database cannot use it; a later start prints a new one and the older ones end.
+//! the database cannot use it; a later start prints a new one and the older ones end. Of nodes that start together one
+//! prints a link.
 
 use super::sql;
 use crate::tenants::{self, CreateTenant, Plan, Tenant};
@@ -13,6 +14,7 @@ use tieline_db::{Read, Tx, params};
 /// How long a link works, microseconds.
 pub const VALID_US: i64 = 24 * 3600 * 1_000_000;
 const PURPOSE: &str = "setup";
+const TURN: &str = "setup.turn";
 
 /// Whether nobody has set this installation up.
 pub fn is_needed(read: &mut Read) -> Result<bool> {
@@ -24,12 +26,22 @@ fn hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// Makes `token` the one that works; false, and nothing changed, where the installation has a tenant.
-pub fn offer(tx: &mut Tx, token: &str) -> Result<bool> {
-    tx.execute(sql::DROP_LINKS, &params![PURPOSE])?;
-    if !is_needed(tx)? {
+/// One node at a time: on PostgreSQL this row is locked until the end of the transaction.
+fn take_turn(tx: &mut Tx) -> Result<()> {
+    let now = tx.now().to_string();
+    tx.execute(sql::SET, &params![TURN, &now])?;
+    Ok(())
+}
+
+/// Makes `token` the one that works; false, and nothing changed, where the installation has a tenant, or a link that is
+/// younger than `younger_us`: then another node has just offered one.
+pub fn offer(tx: &mut Tx, token: &str, younger_us: i64) -> Result<bool> {
+    take_turn(tx)?;
+    let since = tx.now() + VALID_US - younger_us;
+    if !is_needed(tx)? || tx.opt(sql::LINK_SINCE, &params![PURPOSE, since], |_| Ok(()))?.is_some() {
         return Ok(false);
     }
+    tx.execute(sql::DROP_LINKS, &params![PURPOSE])?;
     let until = tx.now() + VALID_US;
     tx.execute(sql::ADD_LINK, &params![hash(token).as_slice(), PURPOSE, until])?;
     Ok(true)
@@ -49,6 +61,7 @@ pub fn check(read: &mut Read, token: &str) -> Result<()> {
 ///
 /// Errors: `already_set_up`, and what making a tenant and a user refuse.
 pub fn first_owner(tx: &mut Tx, tenant: &CreateTenant, owner: &users::Create) -> Result<(Tenant, User)> {
+    take_turn(tx)?;
     if !is_needed(tx)? {
         return Err(Error::conflict("already_set_up", "This installation has a tenant already."));
     }

@@ -11,6 +11,7 @@ pub const ADD_LINK: &str = "insert into setup_links (token_hash, purpose, expire
 pub const DROP_LINKS: &str = "delete from setup_links where purpose = $1";
 pub const VALID_LINK: &str =
     "select expires_at from setup_links where token_hash = $1 and purpose = $2 and expires_at > $3";
+pub const LINK_SINCE: &str = "select expires_at from setup_links where purpose = $1 and expires_at > $2 limit 1";
 
 /// For the operator's metrics: every tenant's.
 pub const WATCHED: &str = "select tenant_id, endpoint_id, consecutive_failures, next_probe_at, next_due_at \

@@ -6,11 +6,11 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_postgres::config::{SslMode, TargetSessionAttrs};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// How long one address may take to answer, unless the URL says otherwise.
-const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// How long a host may take until a connection can be used, unless the URL says otherwise.
+pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long sent bytes may stay unacknowledged, unless the URL says otherwise: a cut cable is noticed after this.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 /// How long a connection may be silent before the other end is probed, unless the URL says otherwise.
@@ -18,7 +18,7 @@ const PROBE_AFTER: Duration = Duration::from_secs(10);
 /// How long between probes, unless the URL says otherwise.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 /// Parameters that the driver understands as libpq does.
-const SAME: [&str; 14] = [
+const SAME: [&str; 13] = [
     "user",
     "password",
     "dbname",
@@ -32,12 +32,12 @@ const SAME: [&str; 14] = [
     "keepalives_idle",
     "keepalives_interval",
     "channel_binding",
-    "load_balance_hosts",
 ];
 
 /// Where the server is and how to talk to it.
 pub(super) struct Address {
-    pub config: tokio_postgres::Config,
+    /// One for each host: each has a time of its own.
+    pub hosts: Vec<tokio_postgres::Config>,
     pub tls: Option<MakeRustlsConnect>,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn parse(url: &str) -> Result<Address> {
             ("target_session_attrs", "read-only" | "standby" | "prefer-standby") => {
                 return refuse("target_session_attrs: a server that takes writes is needed, use primary or read-write");
             }
-            ("gssencmode", "disable" | "prefer") => {}
+            ("gssencmode", "disable" | "prefer") | ("load_balance_hosts", "disable") => {}
             ("keepalives_count", count) => passed.push(format!("keepalives_retries={count}")),
             // libpq counts milliseconds here, the driver seconds.
             ("tcp_user_timeout", ms) => match ms.parse::<u64>() {
@@ -74,6 +74,9 @@ pub(super) fn parse(url: &str) -> Result<Address> {
                 Err(_) => return refuse("tcp_user_timeout is a number of milliseconds"),
             },
             (name, _) if SAME.contains(&name) => passed.push(parameter.to_owned()),
+            ("load_balance_hosts", _) => {
+                return refuse("load_balance_hosts: all hosts are asked at once, leave it out");
+            }
             ("sslmode" | "target_session_attrs" | "gssencmode", value) => {
                 return refuse(&format!("{name}={value} is not known"));
             }
@@ -107,7 +110,44 @@ pub(super) fn parse(url: &str) -> Result<Address> {
         config.application_name("tieline");
     }
     let tls = if tls { Some(connector(roots.as_deref())?) } else { None };
-    Ok(Address { config, tls })
+    Ok(Address { hosts: one_by_one(&config)?, tls })
+}
+
+/// The same settings once for each host.
+fn one_by_one(config: &tokio_postgres::Config) -> Result<Vec<tokio_postgres::Config>> {
+    let (names, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
+    let count = names.len().max(addresses.len());
+    let fits = |given: usize| given <= 1 || given == count;
+    if (!names.is_empty() && names.len() != count) || (!addresses.is_empty() && addresses.len() != count) {
+        return refuse("it names as many hosts as hostaddrs, or only one of the two");
+    }
+    if !fits(ports.len()) {
+        return refuse("it names one port, or one for each host");
+    }
+    let single = |at: usize| {
+        let mut one = tokio_postgres::Config::new();
+        match names.get(at) {
+            Some(Host::Tcp(name)) => drop(one.host(name)),
+            Some(Host::Unix(path)) => drop(one.host_path(path)),
+            None => {}
+        }
+        addresses.get(at).map(|address| one.hostaddr(*address));
+        ports.get(at).or(ports.first()).map(|port| one.port(*port));
+        config.get_user().map(|user| one.user(user));
+        config.get_password().map(|password| one.password(password));
+        config.get_dbname().map(|name| one.dbname(name));
+        config.get_options().map(|options| one.options(options));
+        config.get_application_name().map(|name| one.application_name(name));
+        config.get_connect_timeout().map(|within| one.connect_timeout(*within));
+        config.get_tcp_user_timeout().map(|within| one.tcp_user_timeout(*within));
+        config.get_keepalives_interval().map(|interval| one.keepalives_interval(interval));
+        config.get_keepalives_retries().map(|retries| one.keepalives_retries(retries));
+        one.keepalives(config.get_keepalives()).keepalives_idle(config.get_keepalives_idle());
+        one.ssl_mode(config.get_ssl_mode()).channel_binding(config.get_channel_binding());
+        one.target_session_attrs(config.get_target_session_attrs());
+        one
+    };
+    Ok((0..count).map(single).collect())
 }
 
 fn refuse<T>(reason: &str) -> Result<T> {
@@ -163,7 +203,6 @@ fn decode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio_postgres::config::Host;
 
     #[test]
     fn what_libpq_says_otherwise_is_mapped() {
@@ -172,10 +211,12 @@ mod tests {
              &keepalives_count=4&tcp_user_timeout=1500&connect_timeout=9&keepalives_idle=77&application_name=desk",
         )
         .unwrap();
-        let config = address.config;
         assert!(address.tls.is_none());
-        assert_eq!(config.get_hosts(), [Host::Tcp("one".into()), Host::Tcp("two".into())]);
-        assert_eq!((config.get_ports(), config.get_dbname()), (&[5433, 5432][..], Some("desk")));
+        let hosts: Vec<_> = address.hosts.iter().map(|one| (one.get_hosts(), one.get_ports())).collect();
+        let [one, two] = ["one", "two"].map(|name| [Host::Tcp(name.into())]);
+        assert_eq!(hosts, [(&one[..], &[5433][..]), (&two, &[5432])]);
+        let config = &address.hosts[1];
+        assert_eq!(config.get_dbname(), Some("desk"));
         assert_eq!((config.get_user(), config.get_password()), (Some("u"), Some(&b"p@ss"[..])));
         assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
         assert_eq!(config.get_ssl_mode(), SslMode::Disable);
@@ -189,7 +230,7 @@ mod tests {
     #[test]
     fn silence_means_the_primary_and_bounded_waits() {
         let address = parse("postgres://localhost/desk").unwrap();
-        let config = address.config;
+        let config = &address.hosts[0];
         assert!(address.tls.is_none());
         assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
         assert_eq!(config.get_connect_timeout(), Some(&CONNECT_WITHIN));
@@ -213,6 +254,8 @@ mod tests {
             ("postgres://u:secret@h:many/d", "port"),
             ("postgres://u:secret@h/d?sslmode", "has no ="),
             ("postgres:///d", "no host"),
+            ("postgres://u:secret@one,two/d?load_balance_hosts=random", "all hosts are asked at once"),
+            ("postgres://u:secret@one,two/d?hostaddr=127.0.0.1", "as many hosts as hostaddrs"),
         ];
         for (url, reason) in table {
             match parse(url) {

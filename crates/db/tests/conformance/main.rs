@@ -3,7 +3,7 @@
 //! Nothing here waits for time to pass. A writer is kept busy by a job that waits on a channel ([`support::hold`]); what is
 //! queued meanwhile is one group by construction.
 
-/// Runs each case on both engines.
+/// Runs each case on both engines, and on PostgreSQL behind pgbouncer in session mode.
 macro_rules! on_both {
     ($($case:ident),* $(,)?) => {
         mod sqlite {
@@ -12,17 +12,24 @@ macro_rules! on_both {
         mod postgres {
             $(#[test] fn $case() { super::$case(&crate::support::Place::postgres()) })*
         }
+        #[test]
+        fn behind_a_pooler() {
+            let pooler = tieline_testkit::postgres::Pooler::start("session");
+            $(self::$case(&crate::support::Place::behind(&pooler));)*
+        }
     };
 }
 
 mod close;
 mod faults;
 mod groups;
+mod join;
 mod migrations;
 mod model;
 mod numbers;
+mod outage;
+mod pooler;
 mod postgres;
-mod proxy;
 mod queues;
 mod reads;
 mod sets;

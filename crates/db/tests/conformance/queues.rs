@@ -2,9 +2,10 @@
 
 use crate::support::*;
 use std::sync::{Mutex, mpsc};
+use std::time::Duration;
 use tieline_db::{Db, Error};
 
-on_both!(a_full_write_queue_is_busy_at_once, a_full_read_queue_is_busy_at_once);
+on_both!(a_full_write_queue_is_busy_at_once, a_full_read_queue_is_busy_at_once, what_waited_too_long_is_not_run);
 
 fn a_full_write_queue_is_busy_at_once(place: &Place) {
     let mut config = place.config(SCHEMA);
@@ -47,4 +48,13 @@ fn a_full_read_queue_is_busy_at_once(place: &Place) {
     wait(held).unwrap();
     wait(waiting).unwrap();
     read(&db, |_| Ok(())).unwrap();
+}
+
+fn what_waited_too_long_is_not_run(place: &Place) {
+    let mut config = place.config(SCHEMA);
+    config.limits.queued_for = Duration::ZERO; // any wait is too long
+    let db = Db::open(config).unwrap();
+    let refused = run(&db, |tx| insert(tx, 1));
+    assert!(matches!(refused, Err(Error::Busy("write"))), "{refused:?}");
+    assert_eq!(items(&db), [0; 0]);
 }

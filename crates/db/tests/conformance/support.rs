@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
 use tempfile::TempDir;
 use tieline_db::{Config, Db, Error, Migration, Read, Tx};
-use tieline_testkit::postgres::Database;
+use tieline_testkit::postgres::{Database, Pooler};
 
 /// The tables of most cases.
 pub static SCHEMA: &[Migration] = &[Migration {
@@ -23,6 +23,7 @@ pub static SCHEMA: &[Migration] = &[Migration {
 pub enum Place {
     Sqlite(TempDir),
     Postgres(Database),
+    Pooled { _database: Database, url: String },
 }
 
 impl Place {
@@ -32,26 +33,32 @@ impl Place {
     pub fn postgres() -> Place {
         Place::Postgres(Database::create())
     }
+    pub fn behind(pooler: &Pooler) -> Place {
+        let database = Database::create();
+        let url = pooler.url(&database);
+        Place::Pooled { _database: database, url }
+    }
     pub fn is_postgres(&self) -> bool {
-        matches!(self, Place::Postgres(_))
+        !matches!(self, Place::Sqlite(_))
     }
     pub fn file(&self) -> PathBuf {
         match self {
             Place::Sqlite(folder) => folder.path().join("test.db"),
-            Place::Postgres(_) => panic!("no file"),
+            Place::Postgres(_) | Place::Pooled { .. } => panic!("no file"),
         }
     }
     pub fn url(&self) -> &str {
         match self {
             Place::Sqlite(_) => panic!("no URL"),
             Place::Postgres(database) => &database.url,
+            Place::Pooled { url, .. } => url,
         }
     }
     /// One writer on both engines, so that the groups of a case are the same.
     pub fn config(&self, migrations: &'static [Migration]) -> Config {
         let mut config = match self {
             Place::Sqlite(_) => Config::sqlite(self.file(), migrations),
-            Place::Postgres(database) => Config::postgres(&database.url, migrations),
+            Place::Postgres(_) | Place::Pooled { .. } => Config::postgres(self.url(), migrations),
         };
         config.limits.writers = 1;
         config

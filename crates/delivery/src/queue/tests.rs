@@ -38,6 +38,7 @@ fn waiting(position: i64, of: Option<u8>) -> Waiting {
         event_type: "message.received".into(),
         conversation: of.map(conversation),
         attempts: 0,
+        earlier_attempts: 0,
         overtaken: false,
         due_at: NOW,
         body: "{}".into(),

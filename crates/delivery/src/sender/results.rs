@@ -22,6 +22,20 @@ impl<P: Post> Sender<P> {
             Done::Posted(endpoint, ..) => self.landed(*endpoint),
             _ => self.outstanding -= 1,
         }
+        match &done {
+            Done::Configured(endpoint, ..)
+            | Done::Loaded(endpoint, ..)
+            | Done::LaneLoaded(endpoint, ..)
+            | Done::Body(endpoint, ..)
+            | Done::Posted(endpoint, ..)
+            | Done::Parked(endpoint, ..)
+            | Done::Cancelled(endpoint, ..)
+            | Done::Disabled(endpoint, ..) => drop(self.touched.insert(*endpoint)),
+            Done::Recorded(..) if std::mem::take(&mut self.held_back) => self.touch_all(),
+            Done::Recorded(attempts, _) => self.touched.extend(attempts.iter().map(|attempt| attempt.endpoint)),
+            Done::Renewed(..) => self.touch_all(),
+            Done::Claimed(_) | Done::Waiting(_) => {}
+        }
         match done {
             Done::Claimed(claimed) => {
                 self.claiming = false;
@@ -35,8 +49,11 @@ impl<P: Post> Sender<P> {
                                 configured: 0,
                                 configure_at: None,
                                 lease_until: self.claimed_at + LEASE_US,
+                                wake_at: i64::MAX,
                                 loading: false,
                                 unread: true,
+                                complete: false,
+                                missed_to: 0,
                                 not_before: now,
                                 parking: false,
                                 cancel: true,
@@ -86,6 +103,9 @@ impl<P: Post> Sender<P> {
                         if held.is_active() {
                             held.queue.load(page.rows);
                             held.unread |= rows == limit;
+                            if let Some(cursor) = page.cursor.filter(|_| rows < limit) {
+                                held.read_to_end(cursor);
+                            }
                         }
                         held.unread |= manual == PAGE;
                         if limit == 0 || manual == PAGE {

@@ -23,13 +23,14 @@ use tieline_db::{Config, Db, Limits, params};
 use tieline_delivery::SECRET_CONTEXT;
 use tieline_delivery::egress::EgressPolicy;
 use tieline_delivery::fan_out::FanOutLoop;
+use tieline_delivery::handover::handover;
 use tieline_delivery::queue::Rules;
 use tieline_delivery::schedule::{HealthRules, RetrySchedule};
 use tieline_delivery::sender::{Sender, Settings};
 use tieline_delivery::sign;
 use tieline_testkit::clock::VirtualClock;
 use tieline_testkit::sim::{Faults, Rng};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 const MAX_ATTEMPTS: i64 = 6;
@@ -222,7 +223,7 @@ impl World {
     fn give_birth(&mut self) {
         self.born += 1;
         let number = self.born;
-        let (due, due_receiver) = mpsc::unbounded_channel();
+        let (due, due_receiver) = handover();
         let (running, paused) = watch::channel(false);
         let settings = Settings {
             node: format!("node-{number}"),

@@ -5,7 +5,7 @@
 //! comes last, so a file that was cut off has none. It counts the rows of the snapshot itself, not of the live database.
 
 use super::print;
-use crate::config::Settings;
+use crate::config::{Attachments, Settings};
 use crate::folder::ATTACHMENTS;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use tieline_db::Target;
 use tieline_db::census::{census, problems};
 
 /// Version of the manifest.
@@ -57,13 +58,19 @@ pub struct Entry {
 ///
 /// Errors: one line; no half-written file stays under the name asked for.
 pub async fn run(settings: &Settings, file: &Path) -> anyhow::Result<()> {
-    let (database, data_dir, target) = (settings.database.clone(), settings.data_dir.clone(), file.to_owned());
-    let manifest = tokio::task::spawn_blocking(move || write(&database, &data_dir, &target)).await??;
+    let Target::Sqlite(database) = settings.database.clone() else {
+        bail!("this copies a SQLite file: back up PostgreSQL with pg_dump and copy the attachments (docs/scaling.md)");
+    };
+    let (stored, target) = (settings.attachments.clone(), file.to_owned());
+    let manifest = tokio::task::spawn_blocking(move || write(&database, &stored, &target)).await??;
     let rows: u64 = manifest.rows.values().sum();
     let bytes: u64 = manifest.files.values().map(|entry| entry.bytes).sum();
-    let attachments = manifest.files.len() - 1;
+    let attachments = match &settings.attachments {
+        Attachments::Folder(_) => format!("{} attachments", manifest.files.len() - 1),
+        Attachments::Bucket(bucket) => format!("no attachments (they stay in {bucket:?}: keep that safe too)"),
+    };
     print(&format!(
-        "Wrote {}: {rows} rows in {} tables, {attachments} attachments, {bytes} bytes.\n\
+        "Wrote {}: {rows} rows in {} tables, {attachments}, {bytes} bytes.\n\
          The secret key is not in it: keep {} (or TIELINE_SECRET_KEY) elsewhere, or signing secrets cannot be opened.",
         file.display(),
         manifest.rows.len(),
@@ -71,7 +78,7 @@ pub async fn run(settings: &Settings, file: &Path) -> anyhow::Result<()> {
     ))
 }
 
-fn write(database: &Path, data_dir: &Path, target: &Path) -> anyhow::Result<Manifest> {
+fn write(database: &Path, stored: &Attachments, target: &Path) -> anyhow::Result<Manifest> {
     if !database.exists() {
         bail!("there is no database at {}", database.display());
     }
@@ -92,8 +99,10 @@ fn write(database: &Path, data_dir: &Path, target: &Path) -> anyhow::Result<Mani
     let mut tar = tar::Builder::new(File::options().write(true).create_new(true).mode(0o600).open(&partial)?);
     let mut files = BTreeMap::new();
     append(&mut tar, &snapshot, DATABASE, &mut files)?;
-    for (path, name) in attachments(&data_dir.join(ATTACHMENTS))? {
-        append(&mut tar, &path, &format!("{ATTACHMENTS}/{name}"), &mut files)?;
+    if let Attachments::Folder(folder) = stored {
+        for (path, name) in attachments(folder)? {
+            append(&mut tar, &path, &format!("{ATTACHMENTS}/{name}"), &mut files)?;
+        }
     }
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     let manifest = Manifest {

@@ -1,14 +1,16 @@
 //! `tieline doctor`: what is right, what is not, and what to do about it.
 
 use super::print;
-use crate::config::Settings;
+use crate::config::{self, Attachments, Settings};
 use crate::{folder, secret_key};
 use anyhow::bail;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tieline_core::MIGRATIONS;
+use tieline_db::Target;
 use tieline_db::census::{census, problems};
+use tieline_db::migrate::schema_version;
 
 /// Free space below which the next busy day may fill the disk, bytes.
 const LOW_SPACE: u64 = 1024 * 1024 * 1024;
@@ -26,13 +28,17 @@ use Finding::{Fail, Ok as Fine, Warn};
 ///
 /// Errors: when any of them failed.
 pub async fn run(settings: &Settings) -> anyhow::Result<()> {
-    let held = settings.data_dir.exists() && matches!(folder::lock(&settings.data_dir), Ok(Err(_)));
+    let on_sqlite = matches!(settings.database, Target::Sqlite(_));
+    let held = on_sqlite && settings.data_dir.exists() && matches!(folder::lock(&settings.data_dir), Ok(Err(_)));
+    let asked = settings.database.clone();
+    let version = tokio::task::spawn_blocking(move || schema_version(&asked)).await?;
     let findings = [
         ("settings", warnings(settings)),
         ("folder", data_folder(settings, held)),
         ("disk", disk(&settings.data_dir)),
-        ("database", database(settings)),
-        ("key", key(settings)),
+        ("database", database(&settings.database, &version)),
+        ("files", files(settings).await),
+        ("key", key(settings, version.as_ref().is_ok_and(|version| *version > 0))),
         ("clock", clock()),
         ("port", port(settings, held).await),
         ("webhooks", webhooks(settings)),
@@ -89,36 +95,60 @@ fn disk(dir: &Path) -> Finding {
     }
 }
 
-fn database(settings: &Settings) -> Finding {
-    let path = settings.database.display();
-    if !settings.database.exists() {
-        return Warn(format!("{path} does not exist yet; the first start makes it"));
-    }
+fn database(database: &Target, version: &tieline_db::Result<i64>) -> Finding {
+    let name = match database {
+        Target::Sqlite(path) => path.display().to_string(),
+        Target::Postgres(_) => config::shown(database),
+    };
     let known = MIGRATIONS.last().map_or(0, |step| step.version);
-    match (problems(&settings.database), census(&settings.database)) {
-        (Err(error), _) | (_, Err(error)) => Fail(format!("{path} cannot be read: {error}")),
-        (Ok(problems), _) if !problems.is_empty() => {
-            Fail(format!("{path} is damaged ({}): restore a backup", problems[0]))
+    let sound = match database {
+        Target::Sqlite(path) if !path.exists() => {
+            return Warn(format!("{name} does not exist yet; the first start makes it"));
         }
-        (_, Ok(found)) if found.schema_version > known => Fail(format!(
-            "{path} has schema version {}, this program knows {known}: start the newer program",
-            found.schema_version
-        )),
-        (_, Ok(found)) if found.schema_version < known => {
-            Warn(format!("{path} has schema version {}; the next start brings it to {known}", found.schema_version))
+        Target::Sqlite(path) => match (problems(path), census(path)) {
+            (Err(error), _) | (_, Err(error)) => return Fail(format!("{name} cannot be read: {error}")),
+            (Ok(problems), _) if !problems.is_empty() => {
+                return Fail(format!("{name} is damaged ({}): restore a backup", problems[0]));
+            }
+            (_, Ok(found)) => format!("is sound: schema version {known}, {} rows", found.rows.values().sum::<u64>()),
+        },
+        Target::Postgres(_) => format!("answers: schema version {known}"),
+    };
+    match version {
+        Err(error) => Fail(format!("{name} cannot be used: {error}")),
+        Ok(found) if *found > known => {
+            Fail(format!("{name} has schema version {found}, this program knows {known}: start the newer program"))
         }
-        (_, Ok(found)) => {
-            let rows: u64 = found.rows.values().sum();
-            Fine(format!("{path} is sound: schema version {known}, {rows} rows"))
+        Ok(found) if *found < known => {
+            Warn(format!("{name} has schema version {found}; the next start brings it to {known}"))
         }
+        Ok(_) => Fine(format!("{name} {sound}")),
     }
 }
 
-fn key(settings: &Settings) -> Finding {
+async fn files(settings: &Settings) -> Finding {
+    match &settings.attachments {
+        Attachments::Folder(folder) if !folder.exists() => {
+            Fine(format!("{} is made by the first start", folder.display()))
+        }
+        Attachments::Folder(folder) => match tempfile::Builder::new().prefix(".tieline-doctor-").tempfile_in(folder) {
+            Ok(_) => Fine(format!("{} can be written", folder.display())),
+            Err(error) => {
+                Fail(format!("{} cannot be written ({error}): make it writable for this user", folder.display()))
+            }
+        },
+        Attachments::Bucket(bucket) => match bucket.check().await {
+            Ok(()) => Fine(format!("{bucket:?} can be asked")),
+            Err(why) => Fail(format!("{bucket:?} cannot be asked: {why}")),
+        },
+    }
+}
+
+fn key(settings: &Settings, is_needed: bool) -> Finding {
     let path = secret_key::path(&settings.data_dir);
     match secret_key::read(settings.secret_key.as_deref(), &settings.data_dir) {
         Err(error) => Fail(format!("{error:#}")),
-        Ok(None) if settings.database.exists() => Fail(format!(
+        Ok(None) if is_needed => Fail(format!(
             "{} is missing: put the key of this database there, or set TIELINE_SECRET_KEY",
             path.display()
         )),

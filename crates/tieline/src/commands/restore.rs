@@ -2,7 +2,7 @@
 
 use super::backup::{DATABASE, Entry, FORMAT, Hashing, MANIFEST, Manifest};
 use super::print;
-use crate::config::Settings;
+use crate::config::{Attachments, Settings};
 use crate::folder::{self, ATTACHMENTS};
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
@@ -11,18 +11,45 @@ use std::io::Read;
 use std::path::{Component, Path};
 use tieline_core::{Error, MIGRATIONS, installation};
 use tieline_db::census::{census, problems};
-use tieline_db::{Config, Db};
+use tieline_db::{Config, Db, Target};
 
 /// Largest manifest, bytes: room for half a million attachments.
 const MANIFEST_LIMIT: u64 = 64 * 1024 * 1024;
+
+/// Puts a folder where it belongs, which may be on another disk.
+fn place(from: &Path, to: &Path) -> anyhow::Result<()> {
+    if std::fs::rename(from, to).is_ok() {
+        return Ok(());
+    }
+    std::fs::create_dir(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            place(&entry.path(), &to.join(entry.file_name()))?;
+        } else {
+            std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+            File::open(to.join(entry.file_name()))?.sync_all()?;
+        }
+    }
+    Ok(())
+}
 
 /// Restores.
 ///
 /// Errors: one line; nothing stays in the data folder then.
 pub async fn run(settings: &Settings, file: &Path) -> anyhow::Result<()> {
     let dir = &settings.data_dir;
+    let Target::Sqlite(database) = &settings.database else {
+        bail!(
+            "this restores a SQLite file: restore PostgreSQL with pg_restore, or move this backup there (docs/scaling.md)"
+        );
+    };
     let _lock = folder::lock_or_refuse(dir)?;
-    for taken in [settings.database.clone(), dir.join(ATTACHMENTS)] {
+    let folder = match &settings.attachments {
+        Attachments::Folder(folder) => Some(folder),
+        Attachments::Bucket(_) => None,
+    };
+    for taken in [Some(database), folder].into_iter().flatten() {
         if taken.exists() {
             bail!("{} exists already: restore into an empty data folder (TIELINE_DATA_DIR)", taken.display());
         }
@@ -30,21 +57,26 @@ pub async fn run(settings: &Settings, file: &Path) -> anyhow::Result<()> {
     let scratch = tempfile::Builder::new().prefix(".tieline-restore-").tempdir_in(dir)?;
     let (from, to) = (file.to_owned(), scratch.path().to_owned());
     let manifest = tokio::task::spawn_blocking(move || unpack(&from, &to)).await??;
-    pause(&scratch.path().join(DATABASE)).await?;
-    if let Some(folder) = settings.database.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
     let attachments = scratch.path().join(ATTACHMENTS);
-    if attachments.exists() {
-        std::fs::rename(attachments, dir.join(ATTACHMENTS))?;
+    if attachments.exists() && folder.is_none() {
+        bail!("this backup has attachments, which go into a folder: unset TIELINE_ATTACHMENTS_URL to restore it");
+    }
+    pause(&scratch.path().join(DATABASE)).await?;
+    for place in [Some(database), folder].into_iter().flatten() {
+        if let Some(parent) = place.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+    }
+    if let Some(folder) = folder.filter(|_| attachments.exists()) {
+        place(&attachments, folder)?;
     }
     // Last, so that a folder with a database is a whole one. The database may be on another disk.
     let restored = scratch.path().join(DATABASE);
-    if std::fs::rename(&restored, &settings.database).is_err() {
-        let beside = settings.database.with_extension("restoring");
+    if std::fs::rename(&restored, database).is_err() {
+        let beside = database.with_extension("restoring");
         std::fs::copy(&restored, &beside)?;
         File::open(&beside)?.sync_all()?;
-        std::fs::rename(&beside, &settings.database)?;
+        std::fs::rename(&beside, database)?;
     }
     let rows: u64 = manifest.rows.values().sum();
     let mut lines = format!(

@@ -41,6 +41,9 @@ pub async fn run(settings: Settings, resume_sending: bool) -> anyhow::Result<()>
     Ok(())
 }
 
+/// Of nodes that start within this one prints a link. Microseconds.
+const TOGETHER_US: i64 = 60_000_000;
+
 /// On an empty database: makes the owner of the settings, else answers with a link that makes one.
 async fn first_owner(running: &Running, owner: Option<Owner>) -> anyhow::Result<Option<String>> {
     let hub = &running.hub;
@@ -49,15 +52,22 @@ async fn first_owner(running: &Running, owner: Option<Owner>) -> anyhow::Result<
     }
     if let Some(owner) = owner {
         let tenant = owner.tenant.clone();
-        make_owner(hub, owner).await.map_err(|error| {
-            anyhow::anyhow!("cannot make the owner that TIELINE_OWNER_… describes: {}", crate::admin::line(&error))
-        })?;
-        tracing::info!(tenant, "made tenant {tenant} and its owner");
-        return Ok(None);
+        return match make_owner(hub, owner).await {
+            Ok(()) => {
+                tracing::info!(tenant, "made tenant {tenant} and its owner");
+                Ok(None)
+            }
+            Err(error) if error.code == "already_set_up" => Ok(None), // another node was faster
+            Err(error) => {
+                let why = crate::admin::line(&error);
+                Err(anyhow::anyhow!("cannot make the owner that TIELINE_OWNER_… describes: {why}"))
+            }
+        };
     }
     let token = setup_token(hub)?;
     let link = format!("{}/setup/{token}", running.public_url);
-    let offered = hub.db.write(move |tx| setup::offer(tx, &token)).await.map_err(|error: Error| error)?;
+    let younger = if hub.db.is_shared() { TOGETHER_US } else { 0 };
+    let offered = hub.db.write(move |tx| setup::offer(tx, &token, younger)).await.map_err(|error: Error| error)?;
     Ok(offered.then_some(link))
 }
 

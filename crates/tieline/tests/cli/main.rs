@@ -6,6 +6,7 @@ mod demo;
 mod document;
 mod listen;
 mod operations;
+mod postgres;
 mod settings;
 mod setup;
 mod start;

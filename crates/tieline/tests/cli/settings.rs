@@ -40,8 +40,8 @@ fn what_is_wrong_is_one_line() {
     let with =
         |name: &str, value: &str| Ended::from(place.command(&["serve"]).env(name, value).output().unwrap()).refusal();
     assert_eq!(
-        with("TIELINE_DATABASE_URL", "postgres://u:hush@h/d"),
-        "TIELINE_DATABASE_URL names PostgreSQL, which comes with a later version: use sqlite:<path> for now"
+        with("TIELINE_DATABASE_URL", "mysql://u:hush@h/d"),
+        "TIELINE_DATABASE_URL must be sqlite:<path> or postgres://user@host/name"
     );
     assert_eq!(
         with("TIELINE_SECRET_KEY", "hush"),

@@ -61,7 +61,7 @@ fn another_key_is_one_line_and_a_missing_one_is_not_made_anew() {
     place.run(&["migrate"]).ok();
     let other = "A".repeat(43);
     let ended: Ended = place.command(&["serve"]).env("TIELINE_SECRET_KEY", &other).output().unwrap().into();
-    let expected = "TIELINE_SECRET_KEY is another key than this database was written with: give the right one, or its secrets stay closed";
+    let expected = "TIELINE_SECRET_KEY is another key than this database was written with: give the right one, the same on every node, or its secrets stay closed";
     assert_eq!(ended.refusal(), expected);
     let key = place.data().join("secret.key");
     assert_eq!(std::fs::metadata(&key).unwrap().mode() & 0o777, 0o600);

@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use tempfile::TempDir;
+use tieline_testkit::postgres::Database;
 
 /// A folder of a test with the data folder in it.
 pub struct Place {
     folder: TempDir,
+    /// PostgreSQL instead of the file in the data folder.
+    url: Option<String>,
+    _database: Option<Database>,
 }
 
 /// What a command printed, and how it ended.
@@ -51,7 +55,22 @@ impl Ended {
 
 impl Place {
     pub fn new() -> Place {
-        Place { folder: tempfile::tempdir().expect("a temporary folder") }
+        Place { folder: tempfile::tempdir().expect("a temporary folder"), url: None, _database: None }
+    }
+    /// A folder whose database is an empty one on PostgreSQL.
+    pub fn on_postgres() -> Place {
+        let database = Database::create();
+        Place { url: Some(database.url.clone()), _database: Some(database), ..Place::new() }
+    }
+    /// A folder whose database is somewhere.
+    #[allow(dead_code)] // not every suite asks
+    pub fn at(url: &str) -> Place {
+        Place { url: Some(url.to_owned()), ..Place::new() }
+    }
+    /// Where the database is, if it is on PostgreSQL.
+    #[allow(dead_code)]
+    pub fn database_url(&self) -> Option<&str> {
+        self.url.as_deref()
     }
     pub fn path(&self) -> &Path {
         self.folder.path()
@@ -71,6 +90,9 @@ impl Place {
         }
         command.args(args).current_dir(self.path()).stdin(Stdio::null());
         command.env("TIELINE_DATA_DIR", data).env("TIELINE_LISTEN", "127.0.0.1:0");
+        if let Some(url) = &self.url {
+            command.env("TIELINE_DATABASE_URL", url);
+        }
         command
     }
     /// Runs a command to its end.
@@ -119,6 +141,13 @@ impl Server {
             seen.push(line);
         }
         panic!("it ended without a line with {text:?}: {seen:#?}");
+    }
+    /// Asks it to stop and waits; what it logged since the last line that was waited for.
+    #[track_caller]
+    pub fn stop_and_tell(mut self) -> Vec<String> {
+        signal(&self.child, "TERM");
+        assert!(self.child.wait().expect("ends").success());
+        self.lines.iter().collect()
     }
     /// Asks it to stop and waits; whether it ended well.
     pub fn stop(mut self) -> bool {

@@ -1,0 +1,526 @@
+//! One connection on which a thread blocks: opened, asked, given up, opened again; and how long each of these may take.
+//!
+//! Every wait has an end that suits a person before a page, because requests queue up behind it:
+//! - **No answer for [`SILENCE`].** A slow statement, a lock and a dead network look the same from here, so a second
+//!   connection asks the server whether it still works on our statement. It does: we wait on, to the limit of the
+//!   connection's [`Role`]. It does not, or nobody answers within the time to connect: the connection is given up. So a
+//!   network that swallows everything costs a request about seven seconds, and a report may still take half a minute.
+//! - **Connecting** asks all hosts of the URL at once, so that a dead one costs nothing while another serves.
+//! - **A lost connection** is opened again when the next work needs it, for [`RECONNECT_FOR`] at most; while the server
+//!   stays away it is tried once in [`AWAY_FOR`], and work fails at once.
+//! - **The server** ends our transactions that do nothing ([`Role::idle_ms`]): the locks of a writer that was cut off are
+//!   free again when the network is back.
+
+use super::address::{Address, CONNECT_WITHIN};
+use crate::{Error, Many, Param, Result, Row};
+use futures::future::{FutureExt, try_join};
+use futures::stream::{FuturesUnordered, StreamExt, TryStreamExt};
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Statement};
+
+/// Statements kept prepared per connection; one more and all are prepared anew.
+const STATEMENTS: usize = 512;
+/// How long no answer is nothing to look into.
+const SILENCE: Duration = Duration::from_secs(2);
+/// How long the answer of a statement that has ended may be on its way.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+/// How much longer than the server allows itself we wait for an answer.
+const SLACK: Duration = Duration::from_secs(5);
+/// How long lost connections are tried again before the work is refused.
+const RECONNECT_FOR: Duration = Duration::from_secs(5);
+/// How long a server that stayed away is left alone.
+const AWAY_FOR: Duration = Duration::from_secs(1);
+/// First wait between two tries; doubled up to [`RECONNECT_WAIT_MOST`].
+const RECONNECT_WAIT: Duration = Duration::from_millis(50);
+/// Longest wait between two tries.
+const RECONNECT_WAIT_MOST: Duration = Duration::from_secs(1);
+/// The oldest server that is supported, as the server itself numbers it.
+const OLDEST: i64 = 150_000;
+const NO_ANSWER: &str = "the database server does not answer";
+/// The beginning of a transaction that writes.
+pub(super) const WRITE: &str = "begin isolation level read committed";
+const READ: &str = "begin isolation level repeatable read read only";
+/// A reader's next snapshot while it still has the one before.
+const READ_NEXT: &str = "rollback; begin isolation level repeatable read read only";
+/// What is said when prepared statements or sessions are not ours alone.
+pub(super) const POOLER: &str =
+    "a pooler hands one connection to several clients: give it session mode, or connect to PostgreSQL itself";
+
+/// What a connection is for, and with that how long things on it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Short transactions that hold locks.
+    Write,
+    /// Snapshots, which block nobody: reports and exports read long.
+    Read,
+}
+
+impl Role {
+    /// How long the server lets a statement run.
+    fn statement_ms(self) -> u32 {
+        match self {
+            Role::Write => 10_000,
+            Role::Read => 30_000,
+        }
+    }
+    /// How long the server lets a transaction do nothing. A verb waits for nobody: a writer that does has been cut off.
+    fn idle_ms(self) -> u32 {
+        match self {
+            Role::Write => 10_000,
+            Role::Read => 60_000,
+        }
+    }
+    /// How long we wait for an answer: longer than the server allows itself, so this ends only a wait for a lost server,
+    /// or a commit that waits for a lost standby.
+    fn patience(self) -> Duration {
+        Duration::from_millis(self.statement_ms().into()) + SLACK
+    }
+}
+
+/// An open connection; it closes with this value, also when an answer is still to come.
+struct Connected {
+    client: Client,
+    /// The server's process that serves it.
+    process: i64,
+    driving: JoinHandle<()>,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.driving.abort();
+    }
+}
+
+/// One connection with its runtime and its prepared statements.
+pub(crate) struct Session {
+    address: Arc<Address>,
+    role: Role,
+    runtime: Runtime,
+    connected: Option<Connected>,
+    statements: HashMap<String, Statement>,
+    /// What goes out with the next statement, to begin the transaction that it is the first of.
+    pending: Option<&'static str>,
+    /// There is a transaction on the server.
+    open: bool,
+    /// A statement that may have changed something ran in this unit.
+    pub wrote: bool,
+    /// When the last try to connect failed, after all the waiting, and how.
+    pub away: Option<(Instant, Error)>,
+}
+
+/// A statement's failure: the caller's own, or the driver's.
+enum Fault {
+    Caller(Error),
+    Driver(tokio_postgres::Error),
+}
+
+impl From<tokio_postgres::Error> for Fault {
+    fn from(error: tokio_postgres::Error) -> Fault {
+        Fault::Driver(error)
+    }
+}
+
+/// Why a connection was not opened.
+struct Refused {
+    reason: String,
+    /// Another try may help.
+    may_pass: bool,
+    /// The server said so itself.
+    answered: bool,
+}
+
+/// What the server says of a statement that has not been answered.
+enum Doing {
+    /// It works on it, or at least it is there and does not say.
+    Works,
+    /// It does not: the answer is on its way, or will never come.
+    Nothing,
+    /// It cannot be asked.
+    Away(Error),
+}
+
+impl Session {
+    /// A session that is not connected yet.
+    pub(super) fn new(address: Arc<Address>, role: Role) -> Result<Session> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Error::Unavailable(format!("cannot start a runtime: {error}")))?;
+        Ok(Session {
+            address,
+            role,
+            runtime,
+            connected: None,
+            statements: HashMap::new(),
+            pending: None,
+            open: false,
+            wrote: false,
+            away: None,
+        })
+    }
+
+    pub fn is_lost(&self) -> bool {
+        self.connected.as_ref().is_none_or(|connected| connected.client.is_closed())
+    }
+
+    pub fn lose(&mut self) {
+        self.statements.clear();
+        self.open = false;
+        self.connected = None;
+    }
+
+    /// Connects if need be, waiting [`RECONNECT_FOR`] at most; a server that stayed away is asked once a
+    /// [`AWAY_FOR`], and its callers learn at once.
+    pub fn ensure(&mut self) -> Result<()> {
+        if !self.is_lost() {
+            return Ok(());
+        }
+        self.lose();
+        let start = Instant::now();
+        if let Some((at, error)) = &self.away
+            && start - *at < AWAY_FOR
+        {
+            return Err(error.clone());
+        }
+        let mut wait = RECONNECT_WAIT;
+        loop {
+            let (error, may_pass) = match self.runtime.block_on(dial(&self.address, self.role)) {
+                Ok(connected) => {
+                    self.connected = Some(connected);
+                    self.away = None;
+                    return Ok(());
+                }
+                Err(refused) => (Error::Unavailable(refused.reason), refused.may_pass),
+            };
+            if !may_pass || self.away.is_some() || start.elapsed() + wait > RECONNECT_FOR {
+                self.away = Some((Instant::now(), error.clone()));
+                return Err(error);
+            }
+            std::thread::sleep(wait);
+            wait = (wait * 2).min(RECONNECT_WAIT_MOST);
+        }
+    }
+
+    /// Runs statements without parameters; the first value of the last row, if there is one.
+    pub fn simple(&mut self, sql: &str) -> Result<Option<String>> {
+        self.answer(async |client| Ok(last_value(client.simple_query(sql).await?)))
+    }
+
+    /// Waits for what `work` asks of the server, within the bounds of the module, and notices a lost connection.
+    fn answer<T>(&mut self, work: impl AsyncFnOnce(&Client) -> Result<T, Fault>) -> Result<T> {
+        let connected = self.connected.as_ref().ok_or_else(|| Error::Unavailable("not connected".into()))?;
+        let (address, role) = (&self.address, self.role);
+        let answered = self.runtime.block_on(async {
+            let start = Instant::now();
+            let mut work = pin!(work(&connected.client));
+            loop {
+                if let Ok(done) = timeout(SILENCE, &mut work).await {
+                    return Ok(done);
+                }
+                match doing(address, role, connected.process).await {
+                    Doing::Works if start.elapsed() < role.patience() => {}
+                    Doing::Works => return Err(None),
+                    Doing::Nothing => return timeout(ON_ITS_WAY, &mut work).await.map_err(|_| None),
+                    // The network may have come back between.
+                    Doing::Away(error) => return (&mut work).now_or_never().ok_or(Some(error)),
+                }
+            }
+        });
+        match answered {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(Fault::Caller(error))) => Err(error),
+            Ok(Err(Fault::Driver(error))) => Err(self.failed(&error)),
+            Err(away) => {
+                self.lose();
+                self.away = away.map(|error| (Instant::now(), error));
+                Err(Error::Unavailable(NO_ANSWER.into()))
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &tokio_postgres::Error) -> Error {
+        let text = words(error);
+        let Some(refusal) = error.as_db_error() else {
+            // Without the server's word: the connection has gone, or the values did not fit and nothing was sent.
+            return if self.is_lost() {
+                self.lose();
+                Error::Unavailable(format!("lost the connection: {text}"))
+            } else {
+                Error::Sql(text)
+            };
+        };
+        let code = refusal.code().code();
+        // "cached plan must not change result type", after another node changed the schema.
+        let stale = code == "0A000" && text.contains("cached plan");
+        if stale {
+            self.statements.clear();
+        }
+        let class = &code[..code.len().min(2)];
+        // A connection to a server that takes no writes any more is of no use: the next one looks for the primary.
+        if refusal.parsed_severity().is_some_and(|severity| matches!(severity, Severity::Fatal | Severity::Panic))
+            || matches!(class, "08")
+            || matches!(code, "25006" | "26000")
+        {
+            self.lose();
+        }
+        match (class, code) {
+            ("23", _) => Error::Constraint(text),
+            (_, "40001" | "40P01") => Error::Again(text),
+            _ if stale => Error::Again(text),
+            (_, "26000" | "42P05") => Error::Unavailable(POOLER.into()),
+            ("08" | "53" | "57" | "58", _) | (_, "25006" | "25P03" | "55P03") => Error::Unavailable(text),
+            _ => Error::Sql(text),
+        }
+    }
+
+    fn prepare(&mut self, sql: &str) -> Result<Statement> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.answer(async |client| Ok(client.prepare(sql).await?))?;
+        if self.statements.len() >= STATEMENTS {
+            self.statements.clear();
+        }
+        self.statements.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    /// Runs a statement and calls `each` for its rows; how many rows it changed or gave.
+    ///
+    /// The first of a transaction goes out together with its `begin` if it is a select: should the `begin` fail, nothing
+    /// has happened outside a transaction. A connection that turns out to be gone here, or in no state to begin, is
+    /// replaced, once.
+    fn run<'p>(
+        &mut self,
+        sql: &str,
+        params: impl ExactSizeIterator<Item = &'p (dyn ToSql + Sync)> + Clone,
+        each: &mut dyn FnMut(&Row) -> Result<()>,
+    ) -> Result<u64> {
+        let is_select = sql.trim_start().starts_with("select");
+        self.wrote |= !is_select;
+        let Some(begin) = self.pending.take() else { return self.ask(sql, params, each, None) };
+        for last in [false, true] {
+            let (mut begun, mut done) = (false, Ok(0));
+            if is_select {
+                done = self.ask(sql, params.clone(), each, Some((begin, &mut begun)));
+            } else {
+                begun = self.simple(begin).inspect_err(|error| done = Err(error.clone())).is_ok();
+                if begun {
+                    done = self.ask(sql, params.clone(), each, None);
+                }
+            }
+            if begun {
+                self.open = !self.is_lost();
+            } else if done.is_err() {
+                self.lose();
+                if !last {
+                    self.ensure()?;
+                    continue;
+                }
+            }
+            return done;
+        }
+        unreachable!("the last round returns")
+    }
+
+    /// Prepares and runs a statement; with a `begin` in front of it in the same packet, noting whether that succeeded.
+    fn ask<'p>(
+        &mut self,
+        sql: &str,
+        params: impl ExactSizeIterator<Item = &'p (dyn ToSql + Sync)>,
+        each: &mut dyn FnMut(&Row) -> Result<()>,
+        before: Option<(&str, &mut bool)>,
+    ) -> Result<u64> {
+        let statement = self.prepare(sql)?;
+        self.answer(async |client| {
+            let begin = async {
+                if let Some((begin, begun)) = before {
+                    client.simple_query(begin).await?;
+                    *begun = true;
+                }
+                Ok::<_, Fault>(())
+            };
+            let run = async {
+                let mut rows = pin!(client.query_raw(&statement, params).await?);
+                while let Some(row) = rows.try_next().await? {
+                    each(&Row::Postgres(&row)).map_err(Fault::Caller)?;
+                }
+                Ok(rows.rows_affected().unwrap_or(0))
+            };
+            Ok(try_join(begin, run).await?.1)
+        })
+    }
+
+    pub(crate) fn each(
+        &mut self,
+        sql: &str,
+        params: &[Param],
+        each: &mut dyn FnMut(&Row) -> Result<()>,
+    ) -> Result<u64> {
+        self.run(sql, params.iter().map(|param| param as &(dyn ToSql + Sync)), each)
+    }
+
+    pub(crate) fn execute(&mut self, sql: &str, params: &[Param]) -> Result<u64> {
+        self.each(sql, params, &mut |_| Ok(()))
+    }
+
+    pub(crate) fn many(
+        &mut self,
+        many: &Many,
+        params: &[Param],
+        each: &mut dyn FnMut(&Row) -> Result<()>,
+    ) -> Result<u64> {
+        let width = many.columns.len();
+        let columns: Vec<Vec<&Param>> =
+            (0..width).map(|column| params.iter().skip(column).step_by(width).collect()).collect();
+        self.run(many.postgres(), columns.iter().map(|column| column as &(dyn ToSql + Sync)), each)
+    }
+
+    /// Begins a transaction: with its first statement, so that one of none costs nothing. Ends the one before if there is
+    /// one.
+    ///
+    /// Errors: [`Error::Unavailable`] when there is no connection and none can be opened.
+    pub(super) fn begin(&mut self, role: Role) -> Result<()> {
+        self.ensure()?;
+        self.pending = Some(match (role, self.open) {
+            (Role::Write, _) => WRITE,
+            (Role::Read, false) => READ,
+            (Role::Read, true) => READ_NEXT,
+        });
+        Ok(())
+    }
+
+    /// Errors: whatever stands against it; when the connection is lost then, it may have happened all the same.
+    pub fn commit(&mut self) -> Result<()> {
+        if self.pending.take().is_none() {
+            self.simple("commit")?;
+            self.open = false;
+        }
+        Ok(())
+    }
+
+    /// Ends a transaction and what it did, if there is one.
+    pub fn rollback(&mut self) {
+        self.pending = None;
+        if self.open && self.simple("rollback").is_err() {
+            self.lose();
+        }
+        self.open = false;
+    }
+
+    /// For the schema: takes as long as it takes.
+    pub fn patient(&mut self, sql: &str) -> Result<()> {
+        let connected = self.connected.as_ref().ok_or_else(|| Error::Unavailable("not connected".into()))?;
+        let done = self.runtime.block_on(connected.client.batch_execute(sql));
+        done.map_err(|error| self.failed(&error))
+    }
+}
+
+/// Opens a connection to the first host that will do, asking all at once.
+async fn dial(address: &Address, role: Role) -> Result<Connected, Refused> {
+    let mut hosts: FuturesUnordered<_> = address.hosts.iter().map(|config| dial_host(config, address, role)).collect();
+    let (mut reasons, mut may_pass, mut answered) = (Vec::new(), false, false);
+    while let Some(dialled) = hosts.next().await {
+        match dialled {
+            Ok(connected) => return Ok(connected),
+            Err(refused) => {
+                reasons.push(refused.reason);
+                may_pass |= refused.may_pass;
+                answered |= refused.answered;
+            }
+        }
+    }
+    Err(Refused { reason: format!("cannot connect: {}", reasons.join("; ")), may_pass, answered })
+}
+
+/// Bounded as a whole: there are hosts that take a call and never say a word.
+async fn dial_host(config: &Config, address: &Address, role: Role) -> Result<Connected, Refused> {
+    let dialled = async {
+        let (client, driving) = match &address.tls {
+            Some(tls) => {
+                let (client, connection) = config.connect(tls.clone()).await?;
+                (client, tokio::spawn(drive(connection)))
+            }
+            None => {
+                let (client, connection) = config.connect(NoTls).await?;
+                (client, tokio::spawn(drive(connection)))
+            }
+        };
+        let mut connected = Connected { client, process: 0, driving };
+        // Not as parameters of the connection: poolers refuse those they do not know.
+        let settings = format!(
+            "set statement_timeout = {}; set idle_in_transaction_session_timeout = {}; \
+             select current_setting('server_version_num'); select pg_backend_pid()",
+            role.statement_ms(),
+            role.idle_ms(),
+        );
+        let said = connected.client.simple_query(&settings).await?;
+        let mut numbers = said.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0)?.parse::<i64>().ok(),
+            _ => None,
+        });
+        let version = numbers.next();
+        connected.process = numbers.next().unwrap_or(0);
+        Ok::<_, tokio_postgres::Error>((connected, version))
+    };
+    match timeout(config.get_connect_timeout().copied().unwrap_or(CONNECT_WITHIN), dialled).await {
+        Ok(Ok((connected, Some(OLDEST..)))) => Ok(connected),
+        Ok(Ok(_)) => {
+            Err(Refused { reason: "PostgreSQL 15 or newer is needed".into(), may_pass: false, answered: true })
+        }
+        Ok(Err(error)) => {
+            // No answer, or a server that starts, stops or is full. A refusal stays one.
+            let code = error.code().map(SqlState::code);
+            let may_pass = code.is_none_or(|code| code.starts_with("57P") || code.starts_with("53"));
+            Err(Refused { reason: words(&error), may_pass, answered: code.is_some() })
+        }
+        Err(_) => Err(Refused { reason: NO_ANSWER.into(), may_pass: true, answered: false }),
+    }
+}
+
+/// Asks the server, over a connection of its own, whether `process` still works on a statement.
+async fn doing(address: &Address, role: Role, process: i64) -> Doing {
+    let other = match dial(address, role).await {
+        Ok(other) => other,
+        Err(refused) if refused.answered => return Doing::Works,
+        Err(refused) => return Doing::Away(Error::Unavailable(refused.reason)),
+    };
+    let sql = format!("select pid from pg_stat_activity where pid = {process} and state = 'active'");
+    match timeout(SILENCE, other.client.simple_query(&sql)).await {
+        Ok(Ok(said)) => last_value(said).map_or(Doing::Nothing, |_| Doing::Works),
+        Ok(Err(error)) => Doing::Away(Error::Unavailable(words(&error))),
+        Err(_) => Doing::Away(Error::Unavailable(NO_ANSWER.into())),
+    }
+}
+
+/// The first value of the last row.
+fn last_value(said: Vec<SimpleQueryMessage>) -> Option<String> {
+    said.into_iter().rev().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    })
+}
+
+async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
+    if let Err(error) = connection.await {
+        tracing::warn!(error = words(&error), "a connection to the database ended");
+    }
+}
+
+/// The error and its cause in one line, without the details: those may hold a row's values.
+fn words(error: &tokio_postgres::Error) -> String {
+    match (error.as_db_error(), std::error::Error::source(error)) {
+        (Some(refusal), _) => {
+            let constraint = refusal.constraint().map(|name| format!(" [{name}]")).unwrap_or_default();
+            format!("{} ({}){constraint}", refusal.message(), refusal.code().code())
+        }
+        (None, Some(cause)) => format!("{error}: {cause}"),
+        (None, None) => error.to_string(),
+    }
+}
