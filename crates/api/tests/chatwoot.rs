@@ -314,10 +314,7 @@ async fn agents_see_the_inboxes_they_are_members_of() {
     agent.post(&format!("{path}/custom_attributes"), json!({"custom_attributes": {"order": "7"}})).await;
     let shown = agent.post(&format!("{path}/update_last_seen"), json!({})).await;
     assert_eq!((&shown["priority"], &shown["custom_attributes"]), (&json!("high"), &json!({"order": "7"})));
-    assert_eq!(
-        agent.get(&format!("/contacts/search?q=ANA")).await["payload"][0]["id"],
-        contact["payload"]["contact"]["id"]
-    );
+    assert_eq!(agent.get("/contacts/search?q=ANA").await["payload"][0]["id"], contact["payload"]["contact"]["id"]);
 }
 
 #[tokio::test]

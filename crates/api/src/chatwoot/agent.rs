@@ -4,6 +4,7 @@ use super::refused::Refused;
 use super::view::Scene;
 use crate::http::request::RequestId;
 use crate::hub::Hub;
+use crate::limits::{admit, failed, may_try, meter};
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
@@ -15,6 +16,7 @@ use tieline_core::ctx::{Actor, ActorKind, Ctx};
 use tieline_core::error::{Error, Kind};
 use tieline_core::ids::{InboxId, TenantId};
 use tieline_core::inboxes;
+use tieline_core::limits::Who;
 use tieline_core::tenants::{self, Tenant};
 use tieline_core::users::{self, Role, User};
 use tieline_db::Read;
@@ -105,6 +107,7 @@ impl FromRequestParts<Hub> for Agent {
             let body = json!({"errors": [text], "error": text, "message": text});
             return Err(Refused::Shaped(StatusCode::UNAUTHORIZED, body));
         };
+        may_try(hub, parts)?;
         let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let wanted = parts.uri.path().strip_prefix("/api/v1/accounts/").map(|rest| {
             let number = rest.split('/').next().unwrap_or("");
@@ -127,12 +130,17 @@ impl FromRequestParts<Hub> for Agent {
             };
             Ok(Some((live, user, tenant)))
         });
-        let (live, user, tenant) = found.await?.ok_or_else(|| Refused::unauthorized("Invalid Access Token"))?;
+        let Some((live, user, tenant)) = found.await? else {
+            let unknown = Error::new(Kind::Unauthorized, "invalid_access_token", "Invalid Access Token");
+            return Err(failed(hub, parts, unknown).into());
+        };
         // No account at all is 404; another's is 401, like one of theirs that the user is not in.
         let tenant = tenant.ok_or_else(|| Refused::Core(Error::not_found("account")))?;
         if tenant.live() != live {
             return Err(Refused::unauthorized("You are not authorized to access this account"));
         }
+        let meter = meter(hub, Who { tenant: tenant.id, principal: user.id.0 }).await?;
+        admit(hub, parts, &user.id.to_string().into(), &meter, &tenant.plan.limits())?;
         if !tenant.plan.has_api {
             return Err(Refused::unauthorized("Account is suspended"));
         }

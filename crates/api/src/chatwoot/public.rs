@@ -10,10 +10,12 @@ use super::{Result, add, public_paths};
 use crate::http::reply::Json;
 use crate::http::request::{Path, RequestId};
 use crate::hub::Hub;
+use crate::limits::{admit, meter};
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, RawQuery, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, RawQuery, Request, State};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
+use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 use tieline_core::contact_inboxes::{self, ContactInbox};
@@ -24,12 +26,15 @@ use tieline_core::conversations::{self, Conversation, Looker, OpenIn};
 use tieline_core::ctx::{Actor, ActorKind, Ctx};
 use tieline_core::error::Error;
 use tieline_core::inboxes::{self, Inbox};
+use tieline_core::limits::{Limits, Who};
 use tieline_core::messages::direction::{AuthorType, Direction};
 use tieline_core::messages::{self, Author, Edit, NewMessage};
 use tieline_core::tenants;
 use tieline_db::{Read, Tx};
 use tieline_wire::chatwoot::{contact as contact_shapes, inbox as inbox_shapes};
 
+/// How many times the rate of a key all clients of an inbox share.
+const RATE: i64 = 10;
 /// Conversations shown of one contact, and messages of a page.
 const CONVERSATIONS: i64 = 20;
 const PAGE: i64 = 20;
@@ -61,14 +66,16 @@ async fn open_to_browsers(request: Request, next: Next) -> Response {
 
 /// An inbox that was found by its identifier.
 #[derive(Clone)]
-struct Door {
+pub(super) struct Door {
     inbox: Inbox,
     scene: Scene,
 }
 
-impl Door {
-    async fn find(hub: &Hub, identifier: &str) -> Result<Door> {
-        let identifier = identifier.trim_end_matches(".json").to_owned();
+impl FromRequestParts<Hub> for Door {
+    type Rejection = Refused;
+    async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> Result<Door> {
+        let rest = parts.uri.path().strip_prefix("/public/api/v1/inboxes/").unwrap_or("");
+        let identifier = rest.split('/').next().unwrap_or("").trim_end_matches(".json").to_owned();
         let found = hub.db.read(move |read| {
             let (tenant, inbox) = inboxes::by_identifier(read, &identifier)?;
             match inbox.channel {
@@ -77,11 +84,19 @@ impl Door {
             }
         });
         let (tenant, inbox) = found.await.map_err(|error| Refused::from(error).publicly())?;
+        let meter = meter(hub, Who { tenant: tenant.id, principal: inbox.id.0 }).await?;
+        let plan = tenant.plan.limits();
+        let limits =
+            Limits { per_minute: plan.per_minute.saturating_mul(RATE), burst: 0, per_day: None, per_month: None };
+        admit(hub, parts, &inbox.id.to_string().into(), &meter, &limits)?;
         if !tenant.plan.has_api {
             return Err(Refused::unauthorized("Account is suspended"));
         }
         Ok(Door { inbox, scene: Scene::new(hub, &tenant, false) })
     }
+}
+
+impl Door {
     fn ctx(&self, hub: &Hub, id: &RequestId, contact: Option<&Contact>) -> Ctx {
         let actor = Actor {
             kind: ActorKind::Contact,
@@ -128,13 +143,12 @@ fn is_shown(at: &ContactInbox, v: &Conversation) -> bool {
     is_theirs && (at.is_verified || (v.inbox == at.inbox && v.source_id.as_deref() == Some(at.source_id.as_str())))
 }
 
-type OfInbox = Path<(String,)>;
 type OfContact = Path<(String, String)>;
 type OfConversation = Path<(String, String, Number)>;
 type OfMessage = Path<(String, String, Number, Number)>;
 
-pub async fn inbox(State(hub): State<Hub>, Path((identifier,)): OfInbox) -> Result<Json<Value>> {
-    Ok(Json(inbox_shapes::public(&Door::find(&hub, &identifier).await?.inbox)))
+pub async fn inbox(door: Door) -> Json<Value> {
+    Json(inbox_shapes::public(&door.inbox))
 }
 
 /// Two words for a contact who gave no name.
@@ -151,13 +165,7 @@ fn made_up_name(tx: &mut Tx) -> String {
     format!("{}-{}-{}", FIRST[usize::from(bytes[15] & 15)], SECOND[usize::from(bytes[14] & 15)], bytes[13])
 }
 
-pub async fn create_contact(
-    State(hub): State<Hub>,
-    Path((identifier,)): OfInbox,
-    id: RequestId,
-    params: Params,
-) -> Result<Json<Value>> {
-    let door = Door::find(&hub, &identifier).await?;
+pub async fn create_contact(State(hub): State<Hub>, door: Door, id: RequestId, params: Params) -> Result<Json<Value>> {
     let who = Upsert {
         name: params.word("name"),
         email: params::email(&params)?.flatten(),
@@ -213,21 +221,20 @@ pub async fn create_contact(
 }
 
 /// What the client API knows of the caller: the inbox, the address and the contact.
-async fn known(hub: &Hub, inbox: &str, source: &str) -> Result<(Door, ContactInbox, Contact)> {
-    let door = Door::find(hub, inbox).await?;
+async fn known(hub: &Hub, door: &Door, source: &str) -> Result<(ContactInbox, Contact)> {
     let (asked, source) = (door.clone(), source.to_owned());
     let found = hub.db.read(move |read| asked.contact(read, &source)).await;
-    let (at, contact) = found.map_err(|error| Refused::from(error).publicly())?;
-    Ok((door, at, contact))
+    found.map_err(|error| Refused::from(error).publicly())
 }
 
 pub async fn contact(
     State(hub): State<Hub>,
-    Path((inbox, source)): OfContact,
+    door: Door,
+    Path((_, source)): OfContact,
     id: RequestId,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Value>> {
-    let (door, at, contact) = known(&hub, &inbox, &source).await?;
+    let (at, contact) = known(&hub, &door, &source).await?;
     let is_verified = door.proof(&Params::of_query(query.as_deref()), contact.external_id.as_deref())?;
     if !is_verified || at.is_verified {
         return Ok(Json(door.scene.public_contact(&contact, &at)));
@@ -239,11 +246,12 @@ pub async fn contact(
 
 pub async fn update_contact(
     State(hub): State<Hub>,
-    Path((inbox, source)): OfContact,
+    door: Door,
+    Path((_, source)): OfContact,
     id: RequestId,
     params: Params,
 ) -> Result<Json<Value>> {
-    let (door, at, contact) = known(&hub, &inbox, &source).await?;
+    let (at, contact) = known(&hub, &door, &source).await?;
     let is_verified = door.proof(&params, contact.external_id.as_deref())?;
     let (email, phone) = (params::email(&params)?.flatten(), params::phone(&params)?.flatten());
     let (ctx, mut note) = (door.ctx(&hub, &id, Some(&contact)), annotation(&params));
@@ -281,8 +289,8 @@ pub async fn update_contact(
     Ok(Json(view.await?))
 }
 
-pub async fn conversations(State(hub): State<Hub>, Path((inbox, source)): OfContact) -> Result<Json<Value>> {
-    let (door, at, contact) = known(&hub, &inbox, &source).await?;
+pub async fn conversations(State(hub): State<Hub>, door: Door, Path((_, source)): OfContact) -> Result<Json<Value>> {
+    let (at, contact) = known(&hub, &door, &source).await?;
     let view = hub.db.read(move |read| {
         let list = conversations::of_contact(read, door.scene.tenant, contact.id, CONVERSATIONS)?;
         let mut view = door.scene.view();
@@ -294,11 +302,12 @@ pub async fn conversations(State(hub): State<Hub>, Path((inbox, source)): OfCont
 
 pub async fn create_conversation(
     State(hub): State<Hub>,
-    Path((inbox, source)): OfContact,
+    door: Door,
+    Path((_, source)): OfContact,
     id: RequestId,
     params: Params,
 ) -> Result<Json<Value>> {
-    let (door, at, contact) = known(&hub, &inbox, &source).await?;
+    let (at, contact) = known(&hub, &door, &source).await?;
     let ctx = door.ctx(&hub, &id, Some(&contact));
     let view = hub.db.write(move |tx| {
         let command = OpenIn {
@@ -320,29 +329,31 @@ pub async fn create_conversation(
 }
 
 /// A conversation of the caller's.
-async fn theirs(hub: &Hub, inbox: &str, source: &str, number: Number) -> Result<(Door, Contact, Conversation)> {
-    let (door, at, contact) = known(hub, inbox, source).await?;
+async fn theirs(hub: &Hub, door: &Door, source: &str, number: Number) -> Result<(Contact, Conversation)> {
+    let (at, contact) = known(hub, door, source).await?;
     let asked = door.clone();
     let found = hub.db.read(move |read| asked.conversation(read, &at, number.0)).await;
     let v = found.map_err(|error| Refused::from(error).publicly())?;
-    Ok((door, contact, v))
+    Ok((contact, v))
 }
 
 pub async fn conversation(
     State(hub): State<Hub>,
-    Path((inbox, source, number)): OfConversation,
+    door: Door,
+    Path((_, source, number)): OfConversation,
 ) -> Result<Json<Value>> {
-    let (door, _, v) = theirs(&hub, &inbox, &source, number).await?;
+    let (_, v) = theirs(&hub, &door, &source, number).await?;
     let view = hub.db.read(move |read| door.scene.view().public_conversation(read, &v));
     Ok(Json(view.await?))
 }
 
 pub async fn resolve(
     State(hub): State<Hub>,
-    Path((inbox, source, number)): OfConversation,
+    door: Door,
+    Path((_, source, number)): OfConversation,
     id: RequestId,
 ) -> Result<Json<Value>> {
-    let (door, contact, v) = theirs(&hub, &inbox, &source, number).await?;
+    let (contact, v) = theirs(&hub, &door, &source, number).await?;
     let ctx = door.ctx(&hub, &id, Some(&contact));
     let view = hub.db.write(move |tx| {
         let after = match v.status {
@@ -354,17 +365,22 @@ pub async fn resolve(
     Ok(Json(view.await?))
 }
 
-pub async fn typing(State(hub): State<Hub>, Path((inbox, source, number)): OfConversation) -> Result<StatusCode> {
-    theirs(&hub, &inbox, &source, number).await?;
+pub async fn typing(
+    State(hub): State<Hub>,
+    door: Door,
+    Path((_, source, number)): OfConversation,
+) -> Result<StatusCode> {
+    theirs(&hub, &door, &source, number).await?;
     Ok(StatusCode::OK)
 }
 
 pub async fn seen(
     State(hub): State<Hub>,
-    Path((inbox, source, number)): OfConversation,
+    door: Door,
+    Path((_, source, number)): OfConversation,
     id: RequestId,
 ) -> Result<StatusCode> {
-    let (door, contact, v) = theirs(&hub, &inbox, &source, number).await?;
+    let (contact, v) = theirs(&hub, &door, &source, number).await?;
     let ctx = door.ctx(&hub, &id, Some(&contact));
     hub.db.write(move |tx| conversations::see(tx, &ctx, v.id, Looker::Contact)).await?;
     Ok(StatusCode::OK)
@@ -372,10 +388,11 @@ pub async fn seen(
 
 pub async fn messages(
     State(hub): State<Hub>,
-    Path((inbox, source, number)): OfConversation,
+    door: Door,
+    Path((_, source, number)): OfConversation,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Value>> {
-    let (door, _, v) = theirs(&hub, &inbox, &source, number).await?;
+    let (_, v) = theirs(&hub, &door, &source, number).await?;
     let before = Params::of_query(query.as_deref()).number("before");
     let view = hub.db.read(move |read| {
         let list = public_messages(read, door.scene.tenant, &v, before, PAGE)?;
@@ -388,11 +405,12 @@ pub async fn messages(
 
 pub async fn create_message(
     State(hub): State<Hub>,
-    Path((inbox, source, number)): OfConversation,
+    door: Door,
+    Path((_, source, number)): OfConversation,
     id: RequestId,
     request: Request,
 ) -> Result<Json<Value>> {
-    let (door, contact, v) = theirs(&hub, &inbox, &source, number).await?;
+    let (contact, v) = theirs(&hub, &door, &source, number).await?;
     let params = with_files(request, &hub, door.scene.tenant).await?;
     let text = content(&params).map_err(|_| {
         let text = "Content is too long (maximum is 150000 characters)";
@@ -422,11 +440,12 @@ pub async fn create_message(
 /// The customer answers a form or a question of satisfaction.
 pub async fn answer_form(
     State(hub): State<Hub>,
-    Path((inbox, source, number, message)): OfMessage,
+    door: Door,
+    Path((_, source, number, message)): OfMessage,
     id: RequestId,
     params: Params,
 ) -> Result<Json<Value>> {
-    let (door, contact, v) = theirs(&hub, &inbox, &source, number).await?;
+    let (contact, v) = theirs(&hub, &door, &source, number).await?;
     let ctx = door.ctx(&hub, &id, Some(&contact));
     let values = params.raw("submitted_values").cloned().unwrap_or(json!({}));
     let view = hub.db.write(move |tx| {

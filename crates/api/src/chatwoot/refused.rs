@@ -81,7 +81,7 @@ pub(crate) fn render(error: &Error) -> Response {
         _ => error.detail.to_string(),
     };
     let (status, body) = match (error.kind, status(error)) {
-        (Kind::Limited, _) => {
+        (Kind::Limited, StatusCode::TOO_MANY_REQUESTS) => {
             let mut response = (StatusCode::TOO_MANY_REQUESTS, "Retry later\n").into_response();
             let wait = error.extra.iter().find(|(name, _)| *name == "Retry-After");
             if let Some(wait) = wait.and_then(|(_, seconds)| HeaderValue::try_from(seconds.as_str()).ok()) {

@@ -21,6 +21,7 @@ use tieline_core::tenants::Tenant;
 use tieline_core::users::{self, User};
 use tieline_core::{Result, webhooks};
 use tieline_db::Read;
+use tieline_delivery::SECRET_CONTEXT;
 use tieline_wire::chatwoot::{contact, conversation, inbox, message, people};
 
 /// Messages shown with a conversation of the client API.
@@ -114,7 +115,7 @@ impl View<'_> {
         let secret = match &found.webhook {
             Some((id, _)) => {
                 let endpoint = webhooks::get(read, self.scene.tenant, *id)?;
-                let open = self.scene.keyring.open(&endpoint.secret, tieline_delivery::SECRET_CONTEXT)?;
+                let open = self.scene.keyring.open(&endpoint.secret, SECRET_CONTEXT)?;
                 Some(String::from_utf8(open).map_err(Error::internal)?)
             }
             None => None,

@@ -13,8 +13,11 @@ pub struct Secrets {
     pub secret: Option<String>,
 }
 
+/// What a setting is before anybody sets it.
+pub type Unset = fn() -> Value;
+
 /// Settings that are kept as they came, with what they are before anybody sets them.
-pub const KEPT: [(&str, fn() -> Value); 17] = [
+pub const KEPT: [(&str, Unset); 17] = [
     ("greeting_enabled", || Value::Bool(false)),
     ("greeting_message", || Value::Null),
     ("enable_email_collect", || Value::Bool(true)),
