@@ -27,7 +27,18 @@ pub fn count(read: &mut Read, tenant: TenantId) -> Result<i64> {
 /// A page of the contacts that have an address, in an order by its name (`name`, `-created_at`, …; an unknown one is the
 /// last changed first).
 pub fn page(read: &mut Read, tenant: TenantId, order: &str, limit: i64, offset: i64) -> Result<Vec<Contact>> {
-    let statement = sql::PAGES.iter().find(|(name, _)| *name == order).map_or(sql::PAGES[10].1, |(_, sql)| sql);
+    let statement = match order {
+        "name" => sql::BY_NAME,
+        "-name" => sql::BY_NAME_DOWN,
+        "email" => sql::BY_EMAIL,
+        "-email" => sql::BY_EMAIL_DOWN,
+        "phone_number" => sql::BY_PHONE,
+        "-phone_number" => sql::BY_PHONE_DOWN,
+        "created_at" => sql::BY_CREATION,
+        "-created_at" => sql::BY_CREATION_DOWN,
+        "last_activity_at" => sql::BY_CHANGE,
+        _ => sql::BY_CHANGE_DOWN,
+    };
     Ok(read.all(statement, &params![tenant.0, limit, offset], |row| contact(row, 0))?)
 }
 

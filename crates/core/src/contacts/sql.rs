@@ -117,18 +117,13 @@ macro_rules! page {
         )
     };
 }
-/// Pages by name of the order.
-pub const PAGES: [(&str, &str); 12] = [
-    ("name", page!("lower(c.name)")),
-    ("-name", page!("lower(c.name) desc")),
-    ("email", page!("c.email nulls last")),
-    ("-email", page!("c.email desc nulls last")),
-    ("phone_number", page!("c.phone nulls last")),
-    ("-phone_number", page!("c.phone desc nulls last")),
-    ("created_at", page!("c.created_at")),
-    ("-created_at", page!("c.created_at desc")),
-    ("last_activity_at", page!("c.updated_at")),
-    ("-last_activity_at", page!("c.updated_at desc")),
-    ("", page!("c.updated_at desc")),
-    ("-", page!("c.updated_at desc")),
-];
+pub const BY_NAME: &str = page!("lower(c.name)");
+pub const BY_NAME_DOWN: &str = page!("lower(c.name) desc");
+pub const BY_EMAIL: &str = page!("c.email nulls last");
+pub const BY_EMAIL_DOWN: &str = page!("c.email desc nulls last");
+pub const BY_PHONE: &str = page!("c.phone nulls last");
+pub const BY_PHONE_DOWN: &str = page!("c.phone desc nulls last");
+pub const BY_CREATION: &str = page!("c.created_at");
+pub const BY_CREATION_DOWN: &str = page!("c.created_at desc");
+pub const BY_CHANGE: &str = page!("c.updated_at");
+pub const BY_CHANGE_DOWN: &str = page!("c.updated_at desc");

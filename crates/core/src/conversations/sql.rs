@@ -236,11 +236,11 @@ pub const OF_CONTACT: &str = concat!(
 /// Where it stands ($2 and $3 are its two possible words, empty for any), whether a bot holds it, inbox, team, tag, address.
 macro_rules! standing {
     () => {
-        "where v.tenant_id = $1 and ($2 = '' or v.status in ($2, $3)) and ($4 is null or v.is_held = $4) \
-         and ($5 is null or v.inbox_id = $5) and ($6 is null or v.team_id = $6) \
+        "where v.tenant_id = $1 and (v.status in ($2, $3) or $2 = '') and (v.is_held = $4 or $4 is null) \
+         and (v.inbox_id = $5 or $5 is null) and (v.team_id = $6 or $6 is null) \
          and ($7 = '' or exists (select 1 from conversation_tags fg join tags ft on ft.tenant_id = fg.tenant_id \
          and ft.id = fg.tag_id where fg.tenant_id = v.tenant_id and fg.conversation_id = v.id and ft.slug = $7)) \
-         and ($8 = '' or v.source_id = $8) "
+         and (v.source_id = $8 or $8 = '') "
     };
 }
 pub const PAGE: &str = concat!(
@@ -248,7 +248,7 @@ pub const PAGE: &str = concat!(
     columns!(),
     from!(),
     standing!(),
-    "and ($9 is null or v.agent_id = $9) and ($10 is null or (v.agent_id is null) = $10) \
+    "and (v.agent_id = $9 or $9 is null) and ((v.agent_id is null) = $10 or $10 is null) \
      order by v.updated_at desc, v.id desc limit $11 offset $12"
 );
 pub const COUNTS: &str = concat!(
