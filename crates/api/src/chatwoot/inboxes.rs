@@ -5,10 +5,10 @@ use super::agent::Agent;
 use super::params::{Number, Params, invalid};
 use super::people::active;
 use super::refused::Refused;
+use crate::endpoints::{header_prefix, new_secret};
 use crate::http::reply::Json;
 use crate::http::request::Path;
 use crate::hub::Hub;
-use crate::v1::webhooks::{HEADER_PREFIX, new_secret};
 use axum::extract::State;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -17,6 +17,7 @@ use tieline_core::conversations::channel::Channel;
 use tieline_core::ids::UserId;
 use tieline_core::inboxes::{self, Hook, Inbox, Settings};
 use tieline_core::users;
+use tieline_core::webhooks::Format;
 use tieline_db::{Read, Tx};
 use tieline_wire::chatwoot::inbox::KEPT;
 use tieline_wire::chatwoot::{object, people as shapes};
@@ -94,7 +95,7 @@ async fn hook(hub: &Hub, agent: &Agent, channel: &Params) -> Result<Option<Optio
         return Err(invalid(&text, "webhook_url"));
     }
     let (_, secret, secret_prefix) = new_secret(hub)?;
-    Ok(Some(Some(Hook { url, header_prefix: HEADER_PREFIX.to_owned(), secret, secret_prefix })))
+    Ok(Some(Some(Hook { url, header_prefix: header_prefix(Format::Native).to_owned(), secret, secret_prefix })))
 }
 
 fn name(params: &Params) -> Result<Option<String>> {

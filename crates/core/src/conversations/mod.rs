@@ -17,10 +17,10 @@ mod update;
 
 pub use amend::{Amend, amend};
 pub use append::{Append, AppendVerb, Appended};
-pub(crate) use change::{lock, next as next_event, save, wake};
+pub(crate) use change::{hold, lock, next as next_event, save, wake};
 pub use list::{
     AgentFilter, Counts, Filter, Sort, Standing, by_number, by_reference, counts, get, holder, list, newest_from,
-    of_contact, page, unread,
+    numbered, of_contact, page, unread,
 };
 pub use merge::{Merge, merge};
 pub use open::{Customer, StartOutbound, StartOutboundVerb, Started};
@@ -78,6 +78,8 @@ pub struct Conversation {
     pub reopen_count: i64,
     /// Events so far; the next one is this plus one.
     pub event_sequence: i64,
+    /// Messages that the customer sees: inbound and outbound ones.
+    pub message_count: i64,
     /// Newest message, by our clock.
     pub last_message_at: Option<i64>,
     /// Newest message of the customer, by our clock.
@@ -152,18 +154,19 @@ pub(crate) fn conversation(row: &Row, at: usize) -> tieline_db::Result<Conversat
         done_at: row.get(at + 20)?,
         archived_at: row.get(at + 21)?,
         previous: row.get::<Option<_>>(at + 22)?.map(ConversationId::from_uuid),
-        source_id: row.get(at + 23)?,
-        priority: row.get::<Option<String>>(at + 24)?.as_deref().and_then(Priority::from_text),
-        is_held: row.get(at + 25)?,
-        waiting_since: row.get(at + 26)?,
-        first_reply_at: row.get(at + 27)?,
-        contact_seen_at: row.get(at + 28)?,
-        agent_seen_at: row.get(at + 29)?,
+        message_count: row.get(at + 23)?,
+        source_id: row.get(at + 24)?,
+        priority: row.get::<Option<String>>(at + 25)?.as_deref().and_then(Priority::from_text),
+        is_held: row.get(at + 26)?,
+        waiting_since: row.get(at + 27)?,
+        first_reply_at: row.get(at + 28)?,
+        contact_seen_at: row.get(at + 29)?,
+        agent_seen_at: row.get(at + 30)?,
         tags: row
-            .get::<Option<String>>(at + 30)?
+            .get::<Option<String>>(at + 31)?
             .map(|slugs| slugs.split(' ').map(str::to_owned).collect())
             .unwrap_or_default(),
-        contact: contacts::contact(row, at + 31)?,
+        contact: contacts::contact(row, at + 32)?,
     })
 }
 

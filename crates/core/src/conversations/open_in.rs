@@ -76,6 +76,7 @@ pub fn open_in(tx: &mut Tx, ctx: &Ctx, cmd: &OpenIn) -> Result<Conversation> {
         merged_into: None,
         reopen_count: 0,
         event_sequence: 1,
+        message_count: 0,
         last_message_at: None,
         last_contact_message_at: None,
         created_at: now,
