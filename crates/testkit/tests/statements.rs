@@ -152,6 +152,27 @@ const BROAD: &[(&str, &str)] = &[
     ("contacts::COUNT", "the total that Chatwoot shows beside its list of contacts"),
     ("conversations::COUNTS", "the totals that Chatwoot shows beside its list of conversations"),
     ("conversations::PAGE", "a list with any filters: walks the last changed ones until its page is full"),
+    ("contacts::NUMBERED", "a page by its number passes over the ones before it in the index; a limit says how deep"),
+    (
+        "contacts::NUMBERED_FROM_OLDEST",
+        "a page by its number passes over the ones before it in the index; a limit says how deep",
+    ),
+    (
+        "conversations::NUMBERED",
+        "a page by its number passes over the ones before it in the index; a limit says how deep",
+    ),
+    (
+        "conversations::NUMBERED_FROM_OLDEST",
+        "a page by its number passes over the ones before it in the index; a limit says how deep",
+    ),
+    (
+        "conversations::NUMBERED_OF_STATUS",
+        "a page by its number passes over the ones before it in the index; a limit says how deep",
+    ),
+    (
+        "conversations::NUMBERED_OF_STATUS_FROM_OLDEST",
+        "a page by its number passes over the ones before it in the index; a limit says how deep",
+    ),
     ("deliveries::ASKED_FOR", "all that persons have asked for and that has not been sent: a few"),
     ("events::LAST_OF_TENANT", "one step to the largest"),
     ("events::LAST_POSITION", "one step to the largest"),

@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use tieline_api::chatwoot;
 use tieline_api::http::address::TrustedProxies;
+use tieline_api::http::error::Dialect;
 use tieline_api::http::layers::Edge;
 use tieline_api::v1::attachments::{UPLOAD_ROUTE, upload_body_limit};
 use tieline_api::{Hub, hub};
@@ -238,7 +239,10 @@ impl App {
         let validator =
             self.validators.iter().find(|(begin, _)| path.starts_with(begin)).map(|(_, validator)| validator);
         let status = parts.status.as_u16();
+        // Chatwoot's surface has no document.
+        let described = Dialect::of_path(&path) != Dialect::Chatwoot;
         if let Some(validator) = validator
+            && described
             && status != 405
             && !(status == 404 && validator.template(&path).is_none())
         {
