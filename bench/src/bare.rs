@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+use tieline_core::MIGRATIONS;
+use tieline_db::{Config, Db};
 use tieline_delivery::client::Client;
 use tieline_delivery::egress::{EgressPolicy, Guard, Resolver};
 use tieline_delivery::sign::{Attempt, HeaderPrefix, HeaderStyle, PreparedSecret, Signer, generate_secret};
@@ -20,19 +22,13 @@ use uuid::Uuid;
 
 /// Opens a database as the engine does, with the product's schema when it is new.
 pub fn open(path: &Path) -> anyhow::Result<Connection> {
+    Db::open(Config::sqlite(path, MIGRATIONS))?.close();
     let conn = Connection::open(path)?;
     conn.set_prepared_statement_cache_capacity(64);
     conn.execute_batch(
         "pragma journal_mode = wal; pragma synchronous = full; pragma cache_size = -131072; pragma temp_store = memory; \
          pragma wal_autocheckpoint = 16000;",
     )?;
-    let tables: i64 = conn.query_row("select count(*) from sqlite_schema", [], |row| row.get(0))?;
-    if tables == 0 {
-        let schema = tieline_core::MIGRATIONS[0].sql;
-        conn.execute_batch(
-            &schema.replace("{{position}}", "integer primary key").replace("{{without_rowid}}", "without rowid"),
-        )?;
-    }
     Ok(conn)
 }
 

@@ -7,7 +7,7 @@ use crate::{Options, bare};
 use std::time::{Duration, Instant};
 
 /// Connections of a load.
-const CONNECTIONS: usize = 64;
+pub const CONNECTIONS: usize = 64;
 /// Endpoints and receivers of a delivery row: 4 × 16 slots are 64 in flight.
 const ENDPOINTS: usize = 4;
 /// Longest wait for deliveries to arrive.
@@ -20,7 +20,8 @@ pub struct Report {
 }
 
 impl Report {
-    fn add(&mut self, name: &str, measured: String, limit: String, ratio: String, target: &str) {
+    /// Adds a line.
+    pub fn add(&mut self, name: &str, measured: String, limit: String, ratio: String, target: &str) {
         eprintln!("{name}: {measured} | {limit} | {ratio} | {target}");
         self.lines.push([name.to_owned(), measured, limit, ratio, target.to_owned()]);
     }
@@ -33,12 +34,14 @@ impl Report {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle value.
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-fn per_second(rate: f64) -> String {
+/// A rate in words.
+pub fn per_second(rate: f64) -> String {
     format!("{rate:.0}/s")
 }
 
