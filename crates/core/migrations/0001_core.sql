@@ -283,7 +283,8 @@ create index attachments_message on attachments (tenant_id, message_id);
 create index attachments_due on attachments (due_at) where due_at is not null;
 create index attachments_unclaimed on attachments (created_at) where message_id is null;
 
--- The log. position is the order in which changes became visible; sequence counts one conversation's events.
+-- The log. position is the order in which changes became visible; negative: it has no place yet (PostgreSQL).
+-- sequence counts one conversation's events.
 create table events (
   position {{position}},
   id uuid not null,

@@ -10,7 +10,7 @@ use crate::ids::{TeamId, TenantId};
 pub use crate::keys::token::Mode;
 use crate::limits::{Limits, Tier};
 use crate::{Error, Result};
-use tieline_db::{Read, Row, params};
+use tieline_db::{Read, Row, Tx, params};
 
 /// What a tenant may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,4 +138,10 @@ pub fn by_slug(read: &mut Read, slug: &str, mode: Mode) -> Result<Tenant> {
 /// Live tenants, oldest first, up to `limit`.
 pub fn all(read: &mut Read, limit: i64) -> Result<Vec<Tenant>> {
     Ok(read.all(sql::ALL, &params![limit], tenant)?)
+}
+
+/// Lets one transaction at a time go on for this tenant; false on SQLite, where there is never another. What was read before
+/// may be old after a true.
+pub(crate) fn lock(tx: &mut Tx, tenant: TenantId) -> Result<bool> {
+    Ok(tx.lock(&sql::LOCK, &params![tenant.0])?.is_some())
 }

@@ -1,5 +1,7 @@
 //! Statements over `tenants`. A test partition shows its parent's plan.
 
+use tieline_db::{Many, Ty};
+
 macro_rules! select {
     ($rest:literal) => {
         concat!(
@@ -15,6 +17,7 @@ pub const GET: &str = select!("where t.id = $1");
 pub const BY_SLUG: &str = select!("where t.slug = $1 and t.parent_id is null");
 pub const TEST_OF: &str = select!("where t.parent_id = $1");
 pub const ALL: &str = select!("where t.parent_id is null order by t.id limit $1");
+pub static LOCK: Many = Many::new("select 1 from tenants where id = :id for update", &[("id", Ty::Int)]);
 pub const NEXT_ID: &str = "select coalesce(max(id), 0) + 1 from tenants";
 pub const INSERT: &str = "insert into tenants (id, parent_id, slug, name, plan_name, has_api, has_webhooks, max_webhooks, \
      rate_per_minute, rate_burst, daily_quota, monthly_quota, created_at, updated_at) \
