@@ -393,6 +393,7 @@ pub fn growth(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let mut have = 0;
     for size in [small, large] {
         raw(&url, RAW_CONNECTIONS, RAW_BATCH, have, Until::Count(size - have))?;
+        count_on(&url, size)?;
         let node = installation.serve(&options.tieline)?;
         let list = vec!["/v1/conversations?status=active&limit=50".to_owned(); 300];
         let list = load::get_median(node.addr, &installation.key, &list)?;
@@ -429,6 +430,17 @@ pub fn growth(options: &Options, report: &mut Report) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// The tenant's next conversation gets a number beyond those that were written past the product.
+fn count_on(url: &str, from: u64) -> anyhow::Result<()> {
+    runtime()?.block_on(async {
+        let set = format!(
+            "insert into tenant_counters (tenant_id, conversation_number) values (1, {from}) on conflict (tenant_id) \
+             do update set conversation_number = tenant_counters.conversation_number + {from}"
+        );
+        Ok(connect(url).await?.batch_execute(&set).await?)
+    })
 }
 
 /// So many due deliveries of the one endpoint, and so many due timers of nothing, instead of those before.
