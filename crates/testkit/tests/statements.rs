@@ -138,6 +138,10 @@ fn postgres_plan(db: &Db, statement: &'static Statement) -> Result<Vec<Access>, 
 /// The tenant's rows of these are bounded by something else, or the statement is one of housekeeping that takes its time.
 const BROAD: &[(&str, &str)] = &[
     ("attachments::NEXT_DUE", "one step to the smallest"),
+    ("contacts::NUMBERED", "a page by its number: walks to it from the nearer end"),
+    ("contacts::NUMBERED_FROM_OLDEST", "a page by its number: walks to it from the nearer end"),
+    ("conversations::NUMBERED", "a page by its number: walks to it from the nearer end"),
+    ("conversations::NUMBERED_FROM_OLDEST", "a page by its number: walks to it from the nearer end"),
     ("deliveries::ASKED_FOR", "all that persons have asked for and that has not been sent: a few"),
     ("events::LAST_OF_TENANT", "one step to the largest"),
     ("events::LAST_POSITION", "one step to the largest"),
