@@ -6,11 +6,12 @@
 use crate::http::error::Failure;
 use crate::http::request::RequestId;
 use crate::hub::Hub;
+use crate::limits::{admit, failed, may_try, meter};
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, RwLock};
 use tieline_core::ctx::{Actor, ActorKind, Ctx};
 use tieline_core::events::CONFIGURATION;
@@ -19,6 +20,7 @@ use tieline_core::ids::{KeyId, TenantId};
 use tieline_core::keys::scopes::{Scope, Scopes};
 use tieline_core::keys::token::{self, KeyDigest};
 use tieline_core::keys::{self, Key};
+use tieline_core::limits::{Meter, Standing, Who};
 use tieline_core::tenants::Tenant;
 use tieline_core::{Error, Kind};
 
@@ -26,19 +28,22 @@ use tieline_core::{Error, Kind};
 const REMEMBERED: usize = 10_000;
 
 /// A known key with its tenant.
-#[derive(Debug)]
 pub struct Principal {
     /// The key.
     pub key: Key,
     /// The partition it opens.
     pub tenant: Tenant,
     actor: Actor,
+    id: Arc<str>,
+    meter: Arc<Meter>,
 }
 
 /// Principals in memory, and which keys were used since they were last written down.
 #[derive(Default)]
 pub struct Principals {
     known: RwLock<(u64, HashMap<KeyDigest, Arc<Principal>>)>,
+    /// Keys that worked, whatever was configured since: they are looked up whoever fails beside them.
+    proven: RwLock<HashSet<KeyDigest>>,
     used: Mutex<HashMap<(TenantId, KeyId), i64>>,
 }
 
@@ -54,6 +59,15 @@ impl Principals {
             known.1.clear();
         }
         known.1.insert(digest, principal);
+        drop(known);
+        let Ok(mut proven) = self.proven.write() else { return };
+        if proven.len() >= REMEMBERED {
+            proven.clear();
+        }
+        proven.insert(digest);
+    }
+    fn is_proven(&self, digest: &KeyDigest) -> bool {
+        self.proven.read().is_ok_and(|proven| proven.contains(digest))
     }
     /// Keys used since the last call and when each was used last, microseconds UTC.
     pub fn take_used(&self) -> Vec<((TenantId, KeyId), i64)> {
@@ -85,6 +99,10 @@ impl Caller {
     pub fn scopes(&self) -> &Scopes {
         &self.principal.key.scopes
     }
+    /// How far the caller's limits are used.
+    pub fn standing(&self) -> Standing {
+        self.principal.meter.standing(&self.principal.tenant.plan.limits(), self.hub.db.now())
+    }
     /// The context for a verb.
     pub fn ctx(&self) -> Ctx {
         self.hub.ctx(self.tenant(), self.principal.actor.clone(), self.request_id.as_str())
@@ -105,7 +123,8 @@ impl Caller {
     }
     /// Whether the key still works and has this scope, for answers that go on for long.
     pub async fn still_has(&self, scope: Scope) -> bool {
-        principal(&self.hub, self.digest).await.is_ok_and(|principal| principal.key.scopes.allows(scope))
+        let found = principal(&self.hub, self.digest).await;
+        found.is_ok_and(|principal| principal.tenant.plan.has_api && principal.key.scopes.allows(scope))
     }
     /// What the `Idempotency-Key` header asks for, with the body it came with; none without the header.
     pub fn once<O>(&self, body: &[u8], render: fn(&O) -> Answer) -> Option<Once<O>> {
@@ -123,8 +142,22 @@ impl Caller {
 impl FromRequestParts<Hub> for Caller {
     type Rejection = Failure;
     async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> Result<Caller, Failure> {
-        let digest = token::parse(bearer(&parts.headers)?).map_err(|_| invalid_key())?.digest;
-        let principal = principal(hub, digest).await?;
+        let text = bearer(&parts.headers)?;
+        let digest = token::parse(text).map_err(|_| failed(hub, parts, invalid_key()))?.digest;
+        if !hub.principals.is_proven(&digest) {
+            may_try(hub, parts)?;
+        }
+        let principal = match principal(hub, digest).await {
+            Err(error) if error.kind == Kind::Unauthorized => return Err(failed(hub, parts, error).into()),
+            found => found?,
+        };
+        admit(hub, parts, &principal.id, &principal.meter, &principal.tenant.plan.limits())?;
+        if !principal.tenant.plan.has_api {
+            return Err(Error::new(Kind::Forbidden, "api_disabled", "The API is switched off for this tenant.").into());
+        }
+        if let Ok(mut used) = hub.principals.used.lock() {
+            used.insert((principal.tenant.id, principal.key.id), hub.db.now());
+        }
         let idempotency_key = idempotency_key(parts)?;
         Ok(Caller {
             hub: hub.clone(),
@@ -154,37 +187,26 @@ fn invalid_key() -> Error {
     Error::new(Kind::Unauthorized, "invalid_api_key", detail)
 }
 
+/// The key with this digest, if it works.
 async fn principal(hub: &Hub, digest: KeyDigest) -> Result<Arc<Principal>, Error> {
-    let now = hub.db.now();
     let version = hub.db.version(CONFIGURATION);
     let principal = match hub.principals.get(version, &digest) {
         Some(principal) => principal,
         None => {
             let found = hub.db.read(move |read| keys::by_digest(read, digest)).await?;
             let (key, tenant) = found.ok_or_else(invalid_key)?;
-            let actor = Actor {
-                kind: ActorKind::ApiKey,
-                id: Some(key.id.to_string().into()),
-                name: Some(key.name.as_str().into()),
-            };
-            let principal = Arc::new(Principal { key, tenant, actor });
+            let meter = meter(hub, Who { tenant: tenant.id, principal: key.id.0 }).await?;
+            let id: Arc<str> = key.id.to_string().into();
+            let actor = Actor { kind: ActorKind::ApiKey, id: Some(id.clone()), name: Some(key.name.as_str().into()) };
+            let principal = Arc::new(Principal { key, tenant, actor, id, meter });
             if principal.key.is_active {
                 hub.principals.put(version, digest, principal.clone());
             }
             principal
         }
     };
-    let expired = principal.key.expires_at.is_some_and(|at| at <= now);
-    if !principal.key.is_active || expired {
-        return Err(invalid_key());
-    }
-    if !principal.tenant.plan.has_api {
-        return Err(Error::new(Kind::Forbidden, "api_disabled", "The API is switched off for this tenant."));
-    }
-    if let Ok(mut used) = hub.principals.used.lock() {
-        used.insert((principal.tenant.id, principal.key.id), now);
-    }
-    Ok(principal)
+    let expired = principal.key.expires_at.is_some_and(|at| at <= hub.db.now());
+    if principal.key.is_active && !expired { Ok(principal) } else { Err(invalid_key()) }
 }
 
 fn idempotency_key(parts: &Parts) -> Result<Option<String>, Error> {

@@ -1,11 +1,14 @@
 //! What every handler works with: the database, the keys to secrets, the egress guard, and what is kept in memory.
 
 use crate::caller::Principals;
+use crate::http::address::TrustedProxies;
+use crate::limits::Failures;
 use crate::v1::stream::Streams;
 use std::sync::Arc;
 use tieline_core::Error;
 use tieline_core::ctx::{Actor, Cause, Ctx};
 use tieline_core::ids::TenantId;
+use tieline_core::limits::Meters;
 use tieline_core::secrets::Keyring;
 use tieline_db::Db;
 use tieline_delivery::egress::Guard;
@@ -18,6 +21,8 @@ pub struct Hub(Arc<Inner>);
 struct Inner {
     parts: Parts,
     streams: Streams,
+    meters: Meters,
+    failures: Failures,
 }
 
 /// What a hub is made of.
@@ -34,6 +39,8 @@ pub struct Parts {
     pub public_url: String,
     /// Who calls, remembered.
     pub principals: Principals,
+    /// Whose word on a client's address counts.
+    pub proxies: TrustedProxies,
     /// Fills bytes at random; from the operating system, but for tests.
     pub random: fn(&mut [u8]) -> Result<(), Error>,
 }
@@ -41,7 +48,16 @@ pub struct Parts {
 impl Hub {
     /// A hub of these parts.
     pub fn new(parts: Parts) -> Hub {
-        Hub(Arc::new(Inner { parts, streams: Streams::default() }))
+        let meters = Meters::new(uuid::Uuid::now_v7());
+        Hub(Arc::new(Inner { parts, streams: Streams::default(), meters, failures: Failures::default() }))
+    }
+    /// What everybody who asks has used.
+    pub fn meters(&self) -> &Meters {
+        &self.0.meters
+    }
+    /// Who failed to say who they are.
+    pub(crate) fn failures(&self) -> &Failures {
+        &self.0.failures
     }
     /// The event streams that are open.
     pub fn streams(&self) -> &Streams {

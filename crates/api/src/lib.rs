@@ -5,6 +5,7 @@ pub mod files;
 pub mod http;
 pub mod hub;
 pub mod last_used;
+pub mod limits;
 pub mod operations;
 pub mod setup;
 pub mod v1;

@@ -18,6 +18,8 @@ create table tenants (
   has_webhooks boolean not null,
   max_webhooks bigint not null,
   rate_per_minute bigint not null,
+  rate_burst bigint not null,
+  daily_quota bigint,
   monthly_quota bigint,
   created_at bigint not null,
   updated_at bigint not null
@@ -65,6 +67,28 @@ create table api_keys (
   primary key (tenant_id, id)
 ) {{without_rowid}};
 create unique index api_keys_hash on api_keys (hash);
+
+-- What nodes tell each other of the requests they let in. The principal is a key, a user or an inbox; the nil id stands
+-- for the whole tenant.
+create table request_counts (
+  tenant_id bigint not null,
+  principal uuid not null,
+  period text not null,                -- 2026-11-21 or 2026-11, UTC
+  requests bigint not null,
+  ends_at bigint not null,
+  primary key (tenant_id, principal, period)
+) {{without_rowid}};
+create index request_counts_end on request_counts (ends_at);
+create table request_windows (
+  tenant_id bigint not null,
+  principal uuid not null,
+  node uuid not null,
+  seconds text not null,               -- requests by second: the first second, then counts
+  updated_at bigint not null,
+  primary key (tenant_id, principal, node)
+) {{without_rowid}};
+create index request_windows_age on request_windows (updated_at);
+create table request_nodes (node uuid primary key, batch bigint not null, seen_at bigint not null) {{without_rowid}};
 
 create table teams (
   tenant_id bigint not null,
@@ -259,7 +283,8 @@ create index attachments_message on attachments (tenant_id, message_id);
 create index attachments_due on attachments (due_at) where due_at is not null;
 create index attachments_unclaimed on attachments (created_at) where message_id is null;
 
--- The log. position is the order in which changes became visible; sequence counts one conversation's events.
+-- The log. position is the order in which changes became visible; negative: it has no place yet (PostgreSQL).
+-- sequence counts one conversation's events.
 create table events (
   position {{position}},
   id uuid not null,
@@ -391,3 +416,35 @@ create table audit (
   created_at bigint not null,
   primary key (tenant_id, id)
 ) {{without_rowid}};
+
+-- What SQLite's planner is to know of the large tables. Without statistics it takes a tenant for ten rows and walks them
+-- all; with those of the day it would plan otherwise tomorrow. So it gets these, for ever: a tenant may be everything, and
+-- what follows narrows. Rows, then how many share the first column, the first two, and so on.
+{{sqlite
+analyze sqlite_schema;
+insert into sqlite_stat1 (tbl, idx, stat) values
+  ('contacts', 'contacts', '1000000 1000000 1'),
+  ('contacts', 'contacts_number', '1000000 1000000 1'),
+  ('contacts', 'contacts_updated', '1000000 1000000 2 1'),
+  ('handles', 'handles', '1000000 1000000 400000 1'),
+  ('handles', 'handles_contact', '1000000 1000000 2'),
+  ('contact_aliases', 'contact_aliases', '100000 100000 1'),
+  ('contact_aliases', 'contact_aliases_contact', '100000 100000 2'),
+  ('conversations', 'conversations', '1000000 1000000 1'),
+  ('conversations', 'conversations_number', '1000000 1000000 1'),
+  ('conversations', 'conversations_reference', '1000000 1000000 1'),
+  ('conversations', 'conversations_updated', '1000000 1000000 2 1'),
+  ('conversations', 'conversations_status', '1000000 1000000 300000 2 1'),
+  ('conversations', 'conversations_contact', '1000000 1000000 5 1'),
+  ('conversations', 'conversations_previous', '10000 10000 1'),
+  ('conversation_tags', 'conversation_tags', '1000000 1000000 2 1'),
+  ('conversation_tags', 'conversation_tags_tag', '1000000 1000000 20000 1'),
+  ('messages', 'messages', '5000000 5000000 1'),
+  ('messages', 'messages_number', '5000000 5000000 5 1'),
+  ('messages', 'messages_external', '1000000 1000000 5 1'),
+  ('attachments', 'attachments', '100000 100000 1'),
+  ('attachments', 'attachments_message', '100000 100000 2'),
+  ('attachments', 'attachments_due', '100 1'),
+  ('attachments', 'attachments_unclaimed', '1000 2');
+analyze sqlite_schema;
+}}

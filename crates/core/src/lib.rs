@@ -13,6 +13,7 @@ pub mod ids;
 pub mod inboxes;
 pub mod installation;
 pub mod keys;
+pub mod limits;
 pub mod messages;
 pub mod metadata;
 pub mod page;

@@ -1,12 +1,12 @@
-//! What is kept only for a time is removed: events, deliveries with their attempts, idempotency keys, deliveries of deleted
-//! endpoints, secrets whose overlap is over.
+//! What is kept only for a time is removed: events, deliveries with their attempts, idempotency keys, counts of
+//! requests, deliveries of deleted endpoints, secrets whose overlap is over.
 //!
 //! A write transaction removes at most [`BATCH`] rows of one kind, and of deliveries it happens only where a read has found
 //! some, so housekeeping never makes anybody wait for long.
 
 use tieline_core::events::feed;
 use tieline_core::ids::EndpointId;
-use tieline_core::{Error, Result, deliveries, idempotency, webhooks};
+use tieline_core::{Error, Result, deliveries, idempotency, limits, webhooks};
 use tieline_db::{Db, Tx};
 use tokio::sync::watch;
 
@@ -54,6 +54,7 @@ impl Housekeeping {
         let before = now - self.kept.events_us;
         let mut removed = self.write(move |tx| feed::prune(tx, before, BATCH)).await?;
         removed += self.write(|tx| idempotency::prune(tx, BATCH)).await?;
+        removed += self.write(|tx| limits::prune(tx, BATCH)).await?;
         removed += self.write(webhooks::forget_secrets).await?;
         for (endpoint, deleted_at) in self.db.read(|read| deliveries::deleted_endpoints(read, PAGE)).await? {
             removed += self.write(move |tx| deliveries::prune_deleted(tx, endpoint, deleted_at, BATCH)).await?;

@@ -20,6 +20,7 @@ use tieline_api::setup;
 use tieline_core::keys::scopes::Scopes;
 use tieline_core::keys::token::{self, Mode, Prefix};
 use tieline_core::keys::{self, CreateKey};
+use tieline_core::limits::Tier;
 use tieline_core::tenants::{self, CreateTenant, Plan, Tenant, UpdateTenant};
 use tieline_core::users::{self, Role};
 use tieline_core::{Error, installation};
@@ -63,7 +64,10 @@ pub struct TenantFields {
     max_webhooks: Option<i64>,
     has_webhooks: Option<bool>,
     has_api: Option<bool>,
+    tier: Option<String>,
     rate_per_minute: Option<i64>,
+    /// 0 is unlimited.
+    daily_quota: Option<i64>,
     /// 0 is unlimited.
     monthly_quota: Option<i64>,
 }
@@ -76,7 +80,9 @@ impl From<cli::TenantArgs> for TenantFields {
             max_webhooks: args.max_webhooks,
             has_webhooks: args.no_webhooks.map(|no| !no),
             has_api: args.no_api.map(|no| !no),
+            tier: args.tier.map(crate::commands::word),
             rate_per_minute: args.rate_limit,
+            daily_quota: args.daily_quota,
             monthly_quota: args.monthly_quota,
         }
     }
@@ -91,19 +97,28 @@ impl TenantFields {
             max_webhooks: None,
             has_webhooks: None,
             has_api: None,
+            tier: None,
             rate_per_minute: Some(100_000),
+            daily_quota: None,
             monthly_quota: None,
         }
     }
 
     fn plan(&self, now: Plan) -> Plan {
+        let now = match self.tier.as_deref().and_then(Tier::from_text) {
+            Some(tier) => now.with_tier(tier),
+            None => now,
+        };
+        let quota = |given: Option<i64>, now| given.map_or(now, |quota| (quota != 0).then_some(quota));
         Plan {
             name: now.name,
             has_api: self.has_api.unwrap_or(now.has_api),
             has_webhooks: self.has_webhooks.unwrap_or(now.has_webhooks),
             max_webhooks: self.max_webhooks.unwrap_or(now.max_webhooks),
             rate_per_minute: self.rate_per_minute.unwrap_or(now.rate_per_minute),
-            monthly_quota: self.monthly_quota.map_or(now.monthly_quota, |quota| (quota != 0).then_some(quota)),
+            rate_burst: if self.rate_per_minute.is_some() { 0 } else { now.rate_burst },
+            daily_quota: quota(self.daily_quota, now.daily_quota),
+            monthly_quota: quota(self.monthly_quota, now.monthly_quota),
         }
     }
 }
@@ -121,6 +136,8 @@ fn tenant_view(tenant: &Tenant) -> Value {
             "hasWebhooks": plan.has_webhooks,
             "maxWebhooks": plan.max_webhooks,
             "requestsPerMinute": plan.rate_per_minute,
+            "burst": plan.rate_burst,
+            "dailyQuota": plan.daily_quota,
             "monthlyQuota": plan.monthly_quota,
         },
     })

@@ -100,9 +100,16 @@ pub struct TenantArgs {
     /// No API keys; people still sign in
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     pub no_api: Option<bool>,
-    /// Requests a key may make in any 60 seconds
+    /// Limits of this name: 60, 300 or 1000 requests in 60 seconds with bursts of 10, 50 or 200, and 10000, 100000 or
+    /// 1000000 a day, for each key
+    #[arg(long, value_enum)]
+    pub tier: Option<Tier>,
+    /// Requests a key may make in any 60 seconds, without bursts
     #[arg(long, value_name = "N")]
     pub rate_limit: Option<i64>,
+    /// Requests a key may make in a day; 0 is unlimited
+    #[arg(long, value_name = "N")]
+    pub daily_quota: Option<i64>,
     /// Requests a calendar month; 0 is unlimited
     #[arg(long, value_name = "N")]
     pub monthly_quota: Option<i64>,
@@ -197,6 +204,17 @@ pub struct Listen {
 pub enum Api {
     /// The native one
     V1,
+}
+
+/// Limits with a name.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Tier {
+    /// 60 a minute
+    Starter,
+    /// 300 a minute
+    Professional,
+    /// 1000 a minute
+    Enterprise,
 }
 
 /// A partition.

@@ -11,6 +11,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tieline_api::http::address::TrustedProxies;
 use tieline_db::Target;
 use tieline_delivery::egress::EgressPolicy;
 use tieline_delivery::files::Bucket;
@@ -52,6 +53,11 @@ const SETTINGS: &[Setting] = &[
     setting("data_dir", "./data", "folder of the database, the secret key and attachments"),
     setting("database_url", "", "sqlite:<path> or postgres://user@host/name; by default tieline.db in the data folder"),
     setting("public_url", "", "where clients reach this server; by default http:// and the listen address"),
+    setting(
+        "trusted_proxies",
+        "",
+        "networks (CIDR) of your proxies, whose X-Forwarded-For says where a request comes from",
+    ),
     setting("log", "info", "error, warn, info, debug or trace; also per module, such as info,tieline_delivery=debug"),
     setting("log_format", "text", "text or json"),
     secret("secret_key", "32 bytes in base64 or hexadecimal; by default secret.key in the data folder, made when new"),
@@ -145,6 +151,8 @@ pub struct Settings {
     pub database: Target,
     /// Where clients reach us.
     pub public_url: Option<String>,
+    /// Whose word on a client's address counts.
+    pub proxies: TrustedProxies,
     /// Filter of log lines.
     pub log: String,
     /// How they look.
@@ -264,6 +272,8 @@ fn checked(values: BTreeMap<&'static str, (String, Origin)>, warnings: Vec<Strin
         let parsed = url::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         parsed.ok_or_else(|| wrong("public_url", format!("must be an http or https address, not {url:?}")))?;
     }
+    let proxies = TrustedProxies::parse(text("trusted_proxies"))
+        .map_err(|why| wrong("trusted_proxies", format!("is refused: {why}")))?;
     let allow_http = match text("webhook_allow_http") {
         "true" => true,
         "false" | "" => false,
@@ -340,6 +350,7 @@ fn checked(values: BTreeMap<&'static str, (String, Origin)>, warnings: Vec<Strin
         data_dir,
         database,
         public_url,
+        proxies,
         log: text("log").to_owned(),
         log_format,
         secret_key: given("secret_key"),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tieline_api::http::layers::Edge;
 use tieline_api::http::server::{self, Limits};
+use tieline_api::limits::Publisher;
 use tieline_api::operations::{self, Operations};
 use tieline_api::v1::attachments::{UPLOAD_ROUTE, upload_body_limit};
 use tieline_api::{Hub, hub};
@@ -24,6 +25,7 @@ use tieline_delivery::fan_out::FanOutLoop;
 use tieline_delivery::files::Files;
 use tieline_delivery::handover::handover;
 use tieline_delivery::housekeeping::Housekeeping;
+use tieline_delivery::nodes::Neighbours;
 use tieline_delivery::sender::{self, Sender};
 use tieline_delivery::timers::TimerLoop;
 use tokio::net::TcpListener;
@@ -46,6 +48,7 @@ pub struct Running {
     /// Whether it sends no webhooks.
     pub paused: bool,
     stop: watch::Sender<bool>,
+    answered: watch::Sender<bool>,
     http: JoinHandle<server::Ended>,
     /// By name, in the order in which they are waited for.
     loops: Vec<(&'static str, JoinHandle<()>)>,
@@ -60,6 +63,7 @@ impl Running {
         if let server::Ended::Cut(connections) = self.http.await.context("the HTTP server ended badly")? {
             tracing::warn!(connections, "{connections} connections were still busy and were cut");
         }
+        let _ = self.answered.send(true);
         for (name, task) in self.loops {
             task.await.with_context(|| format!("{name} ended badly"))?;
         }
@@ -99,6 +103,7 @@ pub async fn open(settings: &Settings) -> anyhow::Result<Hub> {
         guard: Guard::new(settings.policy.clone(), Resolver::System),
         public_url,
         principals: Default::default(),
+        proxies: settings.proxies.clone(),
         random: hub::os_random,
     }))
 }
@@ -151,6 +156,8 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
         Edge::new(Some(&public_url), http_metrics).body_limit(UPLOAD_ROUTE, upload_body_limit(&hub)).around(router);
 
     let (stop, stopped) = watch::channel(false);
+    // For what follows from requests: it ends after the last of them.
+    let (answered, all_answered) = watch::channel(false);
     let (due, due_receiver) = handover();
     let (pause, pause_receiver) = watch::channel(paused);
     let client = Client::new(hub.guard.clone(), &[]).context("cannot set up TLS")?;
@@ -169,10 +176,10 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
     let shutdown = async move {
         let _ = http_stop.wait_for(|stop| *stop).await;
     };
-    let desk = Desk { hub: hub.clone(), pause: Some(pause) };
     let limits = Limits { grace: HTTP_GRACE, ..Limits::default() };
     let timers = TimerLoop::new(db.clone(), tieline_wire::native::event::data);
     let mut loops = vec![
+        ("counting requests", tokio::spawn(Publisher::new(hub.clone()).run(all_answered))),
         ("noting the use of keys", tokio::spawn(tieline_api::last_used::run(hub.clone(), stopped.clone()))),
         ("timers", tokio::spawn(timers.run(stopped.clone()))),
         ("housekeeping", tokio::spawn(Housekeeping::new(db.clone(), settings.kept).run(stopped.clone()))),
@@ -180,10 +187,13 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
         ("fan-out", tokio::spawn(FanOutLoop::new(db.clone(), due).run(stopped.clone()))),
         ("the sender", tokio::spawn(sender.run(stopped.clone(), SENDER_GRACE))),
     ];
-    if !is_shared {
+    if is_shared {
+        loops.push(("looking at other nodes", tokio::spawn(Neighbours::new(db, pause).run(stopped))));
+    } else {
+        let desk = Desk { hub: hub.clone(), pause: Some(pause) };
         let desk = admin::serve(desk, &folder::socket(&settings.data_dir), stopped)?;
         loops.push(("the socket for commands", tokio::spawn(desk)));
     }
     let http = tokio::spawn(server::serve(listener, router, limits, shutdown));
-    Ok(Running { addr, public_url, hub, paused, stop, http, loops, _lock: lock })
+    Ok(Running { addr, public_url, hub, paused, stop, answered, http, loops, _lock: lock })
 }

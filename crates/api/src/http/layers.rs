@@ -3,12 +3,13 @@
 //! Guarantees for every request that reaches the router: the response carries `X-Request-Id`; a body declared too large
 //! is refused before authentication (contract D2.5) and before it is read; a failure is rendered in its path's dialect;
 //! a panic is a logged 500 in that shape and takes nobody else down; an unknown path is 404, a wrong verb 405 with
-//! `Allow`; the response is observed once. What the HTTP parser itself refuses (a broken request line, headers over the
+//! `Allow`; the answer to somebody who was authenticated says how far their limits are used; the response is observed once. What the HTTP parser itself refuses (a broken request line, headers over the
 //! limit) is a bare 4xx without id, because there is no request yet.
 
 use super::error::{Dialect, Failure, Unrendered, method_not_allowed, payload_too_large, render, unknown_path};
 use super::metrics::{Observation, Observer};
 use super::request::{BODY_LIMIT, BodyLimit, RequestId, declared_length, linger};
+use super::visit::{self, Visit};
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
@@ -90,7 +91,9 @@ where
         let dialect = Dialect::of_path(request.uri().path());
         let method = request.method().clone();
         let route = request.extensions().get::<MatchedPath>().cloned();
+        let visit = Visit::default();
         request.extensions_mut().insert(id.clone());
+        request.extensions_mut().insert(visit.clone());
         let limit = settings.limit_of(route.as_ref());
         if limit != BODY_LIMIT {
             request.extensions_mut().insert(BodyLimit(limit));
@@ -112,6 +115,9 @@ where
             };
             let mut response = shaped(response, dialect, &id, settings.public_url.as_deref());
             response.headers_mut().insert(X_REQUEST_ID, id.header());
+            if let Some(visitor) = visit.visitor() {
+                visit::describe(&visitor.standing, response.headers_mut());
+            }
             let elapsed = started.elapsed();
             let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
             let status = response.status();

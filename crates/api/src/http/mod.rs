@@ -5,6 +5,7 @@
 //! query and a bounded body → [`fields`] and [`query`] turn them into a command, reporting every wrong field at once →
 //! [`reply`] or [`error::Failure`] answers.
 
+pub mod address;
 pub mod cursor;
 pub mod docs;
 pub mod error;
@@ -15,3 +16,4 @@ pub mod query;
 pub mod reply;
 pub mod request;
 pub mod server;
+pub mod visit;

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use axum::{Router, body::to_bytes};
 use serde_json::Value;
 use std::sync::Arc;
+use tieline_api::http::address::TrustedProxies;
 use tieline_api::http::layers::Edge;
 use tieline_api::v1::attachments::{UPLOAD_ROUTE, upload_body_limit};
 use tieline_api::{Hub, hub};
@@ -76,6 +77,30 @@ fn counted(bytes: &mut [u8]) -> Result<(), Error> {
     Ok(())
 }
 
+/// A server on this database, with nothing in memory.
+fn serve(db: &Db, folder: &std::path::Path) -> (Hub, Router, Validator) {
+    let policy = EgressPolicy::parse("127.0.0.1/32", true).expect("parses");
+    let resolver = Resolver::Fixed(Arc::new(|_| Answer::Addresses(vec!["93.184.216.34".parse().expect("an address")])));
+    let keyring = Keyring::from_bytes([7; 32]);
+    let links = Links::new(&keyring, "http://tieline.test", DEFAULT_TTL_US);
+    let files = Files::local(&folder.join("attachments"), links).expect("a folder");
+    let hub = Hub::new(hub::Parts {
+        db: db.clone(),
+        keyring: Arc::new(keyring),
+        files: files.with_max_bytes(MAX_FILE_BYTES),
+        guard: Guard::new(policy, resolver),
+        public_url: "http://tieline.test".into(),
+        principals: Default::default(),
+        proxies: TrustedProxies::parse("10.0.0.0/8").expect("parses"),
+        random: counted,
+    });
+    let (router, document) = tieline_api::app(hub.clone());
+    let edge = Edge::new(Some("http://tieline.test"), ());
+    let router = edge.body_limit(UPLOAD_ROUTE, upload_body_limit(&hub)).around(router);
+    let document = serde_json::to_value(&document).expect("a document");
+    (hub, router, Validator::new(document))
+}
+
 impl App {
     /// Tenant `acme` on a fresh database; names resolve to a public address, 127.0.0.1 is allowed over http.
     pub async fn new() -> App {
@@ -85,34 +110,23 @@ impl App {
         config.clock = Arc::new(clock.clone());
         config.seed = Some(1);
         let db = Db::open(config).expect("opens");
-        let policy = EgressPolicy::parse("127.0.0.1/32", true).expect("parses");
-        let resolver =
-            Resolver::Fixed(Arc::new(|_| Answer::Addresses(vec!["93.184.216.34".parse().expect("an address")])));
-        let keyring = Keyring::from_bytes([7; 32]);
-        let links = Links::new(&keyring, "http://tieline.test", DEFAULT_TTL_US);
-        let files = Files::local(&folder.path().join("attachments"), links).expect("a folder");
-        let hub = Hub::new(hub::Parts {
-            db: db.clone(),
-            keyring: Arc::new(keyring),
-            files: files.with_max_bytes(MAX_FILE_BYTES),
-            guard: Guard::new(policy, resolver),
-            public_url: "http://tieline.test".into(),
-            principals: Default::default(),
-            random: counted,
-        });
-        let (router, document) = tieline_api::app(hub.clone());
-        let edge = Edge::new(Some("http://tieline.test"), ());
-        let router = edge.body_limit(UPLOAD_ROUTE, upload_body_limit(&hub)).around(router);
-        let document = serde_json::to_value(&document).expect("a document");
-        let mut app = App { hub, db, clock, key: String::new(), router, validator: Validator::new(document), folder };
+        let (hub, router, validator) = serve(&db, folder.path());
+        let mut app = App { hub, db, clock, key: String::new(), router, validator, folder };
         app.tenant("acme").await;
         app.key = app.key("acme", Mode::Live, &["full_access"]).await;
         app
     }
 
-    /// Makes a tenant.
+    /// The same database served anew, as after a restart.
+    pub fn restarted(self) -> App {
+        let (hub, router, validator) = serve(&self.db, self.folder.path());
+        App { hub, router, validator, ..self }
+    }
+
+    /// Makes a tenant whose limits no test meets that does not set them.
     pub async fn tenant(&self, slug: &str) -> tenants::Tenant {
-        let cmd = CreateTenant { slug: slug.into(), name: slug.into(), plan: Plan::default() };
+        let plan = Plan { rate_per_minute: 1_000_000, ..Plan::default() };
+        let cmd = CreateTenant { slug: slug.into(), name: slug.into(), plan };
         self.db.write(move |tx| tenants::create(tx, &cmd)).await.expect("a tenant")
     }
 

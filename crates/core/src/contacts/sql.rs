@@ -74,8 +74,15 @@ pub const MERGED_FROM: &str =
 pub const HANDLES: &str = "select kind, value, is_primary from handles where tenant_id = $1 and contact_id = $2 \
      order by kind, is_primary desc, created_at, match_key limit $3";
 pub const OWNER: &str = "select contact_id from handles where tenant_id = $1 and kind = $2 and match_key = $3";
-/// Changes nothing; on PostgreSQL it holds the row until the end of the transaction.
-pub const LOCK: &str = "update contacts set name = name where tenant_id = $1 and id = $2";
+pub static LOCK: Many = Many::new(
+    "select 1 from contacts where tenant_id = :tenant_id and id = :id order by tenant_id, id for update",
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
+/// Against being merged away or deleted, not against changes.
+pub static HOLD: Many = Many::new(
+    "select 1 from contacts where tenant_id = :tenant_id and id = :id order by tenant_id, id for key share",
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
 pub const UPDATE: &str = "update contacts set name = $3, email = $4, phone = $5, external_id = $6, custom_fields = $7, \
      updated_at = $8 where tenant_id = $1 and id = $2";
 pub const TAKE_HANDLE: &str = "insert into handles (tenant_id, kind, match_key, value, contact_id, is_primary, created_at) \

@@ -10,6 +10,7 @@ use super::open::{insert_many, to_engine};
 use super::status::{Command, Moment, Outcome, Status};
 use super::{Conversation, sql, take_numbers};
 use crate::attachments::{self, Attached};
+use crate::contacts;
 use crate::ctx::Ctx;
 use crate::events::{Batch, Event};
 use crate::idempotency::{self, Once, Reply};
@@ -230,6 +231,8 @@ impl Set<'_> {
         });
         attachments::fill(tx, before)?;
         holders.retain(|key| !self.states.contains_key(key));
+        holders.sort();
+        holders.dedup();
         self.states.extend(change::lock_many(tx, &holders)?);
         Ok(())
     }
@@ -333,6 +336,7 @@ impl Set<'_> {
             archived_at: None,
             previous: Some(old.id),
         };
+        contacts::hold(tx, vec![(archived.0, v.contact.id)])?;
         let key = (archived.0, v.id);
         let sequence = change::next(&mut v);
         self.events.add(tx, ctx, &Event::ConversationCreated { conversation: &v }, sequence)?;

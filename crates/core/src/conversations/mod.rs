@@ -12,7 +12,7 @@ mod tagging;
 mod update;
 
 pub use append::{Append, AppendVerb, Appended};
-pub(crate) use change::{lock, next as next_event, save, wake};
+pub(crate) use change::{hold, lock, next as next_event, save, wake};
 pub use list::{AgentFilter, Filter, Sort, by_reference, get, holder, list};
 pub use merge::{Merge, merge};
 pub use open::{Customer, StartOutbound, StartOutboundVerb, Started};

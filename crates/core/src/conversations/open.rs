@@ -345,7 +345,14 @@ fn contacts(
             upserts.push((&commands[*index].ctx, upsert));
         }
     }
-    let mut found = upsert_many(tx, &upserts, events, numbers)?.into_iter();
+    let found = upsert_many(tx, &upserts, events, numbers)?;
+    if tx.is_shared() {
+        let named = known.iter().map(|(index, contact)| (commands[*index].ctx.tenant, contact.id));
+        let known = upserts.iter().zip(&found).filter(|(_, found)| !found.created);
+        let held = named.chain(known.map(|((ctx, _), found)| (ctx.tenant, found.contact.id))).collect();
+        contacts::hold(tx, held)?;
+    }
+    let mut found = found.into_iter();
     let contact = |index| known.remove(index).or_else(|| Some(found.next()?.contact));
     let contacts: Option<Vec<Contact>> = open.iter().map(contact).collect();
     contacts.ok_or_else(|| Error::internal("a contact is missing"))

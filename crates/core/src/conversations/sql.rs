@@ -53,6 +53,10 @@ pub static SAVE: Many = Many::new(
         ("archived_at", Ty::Int),
     ],
 );
+pub static LOCK: Many = Many::new(
+    "select 1 from conversations where tenant_id = :tenant_id and id = :id order by tenant_id, id for update",
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
 pub static GET_MANY: Many = Many::new(
     concat!("select :ord, ", columns!(), from!(), " where v.tenant_id = :tenant_id and v.id = :id"),
     &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],

@@ -6,6 +6,7 @@
 //! conversation's events from 1.
 
 pub mod feed;
+pub mod numbering;
 mod sql;
 
 use crate::contacts::Contact;
@@ -17,7 +18,7 @@ use crate::{Error, Result};
 use serde::Serialize;
 use tieline_db::{Param, Topic, Tx, params};
 
-/// Announced by every commit that emitted events.
+/// Announced by every commit that emitted events, or gave events their place in the log.
 pub const EVENTS: Topic = Topic(0);
 /// Announced by every commit that changed what nodes keep in memory: keys, endpoints, plans.
 pub const CONFIGURATION: Topic = Topic(1);

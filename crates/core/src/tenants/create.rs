@@ -44,6 +44,12 @@ fn check(slug: &str, name: &str, plan: &Plan) -> Result<()> {
     if !(1..=1_000_000).contains(&plan.rate_per_minute) {
         refuse("/rateLimit", "out_of_range", "Requests a minute: 1 to 1000000.");
     }
+    if !(0..=1_000_000).contains(&plan.rate_burst) {
+        refuse("/rateBurst", "out_of_range", "A burst is 0 to 1000000 requests.");
+    }
+    if plan.daily_quota.is_some_and(|quota| quota < 1) {
+        refuse("/dailyQuota", "out_of_range", "A daily quota is at least 1.");
+    }
     if plan.monthly_quota.is_some_and(|quota| quota < 1) {
         refuse("/monthlyQuota", "out_of_range", "A monthly quota is at least 1.");
     }
@@ -75,6 +81,8 @@ pub fn create(tx: &mut Tx, cmd: &CreateTenant) -> Result<Tenant> {
                 plan.has_webhooks,
                 plan.max_webhooks,
                 plan.rate_per_minute,
+                plan.rate_burst,
+                plan.daily_quota,
                 plan.monthly_quota,
                 tx.now()
             ],
@@ -101,6 +109,8 @@ pub fn update(tx: &mut Tx, slug: &str, cmd: &UpdateTenant) -> Result<Tenant> {
             plan.has_webhooks,
             plan.max_webhooks,
             plan.rate_per_minute,
+            plan.rate_burst,
+            plan.daily_quota,
             plan.monthly_quota,
             tx.now()
         ],

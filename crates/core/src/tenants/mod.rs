@@ -8,8 +8,9 @@ pub use create::{CreateTenant, UpdateTenant, create, update};
 
 use crate::ids::{TeamId, TenantId};
 pub use crate::keys::token::Mode;
+use crate::limits::{Limits, Tier};
 use crate::{Error, Result};
-use tieline_db::{Read, Row, params};
+use tieline_db::{Read, Row, Tx, params};
 
 /// What a tenant may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,10 @@ pub struct Plan {
     pub max_webhooks: i64,
     /// Requests in any trailing 60 s, per key.
     pub rate_per_minute: i64,
+    /// That many more in the same 60 s; only tiers have bursts.
+    pub rate_burst: i64,
+    /// Requests a day (UTC), per key; none is unlimited.
+    pub daily_quota: Option<i64>,
     /// Requests a calendar month (UTC); none is unlimited.
     pub monthly_quota: Option<i64>,
 }
@@ -36,8 +41,28 @@ impl Default for Plan {
             has_webhooks: true,
             max_webhooks: 10,
             rate_per_minute: 120,
+            rate_burst: 0,
+            daily_quota: None,
             monthly_quota: None,
         }
+    }
+}
+
+impl Plan {
+    /// What each of the tenant's keys and users may use.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            per_minute: self.rate_per_minute,
+            burst: self.rate_burst,
+            per_day: self.daily_quota,
+            per_month: self.monthly_quota,
+        }
+    }
+
+    /// This plan with a tier's limits; the monthly quota stays.
+    pub fn with_tier(self, tier: Tier) -> Plan {
+        let (rate_per_minute, rate_burst, per_day) = tier.numbers();
+        Plan { rate_per_minute, rate_burst, daily_quota: Some(per_day), ..self }
     }
 }
 
@@ -84,9 +109,11 @@ fn tenant(row: &Row) -> tieline_db::Result<Tenant> {
             has_webhooks: row.get(7)?,
             max_webhooks: row.get(8)?,
             rate_per_minute: row.get(9)?,
-            monthly_quota: row.get(10)?,
+            rate_burst: row.get(10)?,
+            daily_quota: row.get(11)?,
+            monthly_quota: row.get(12)?,
         },
-        created_at: row.get(11)?,
+        created_at: row.get(13)?,
     })
 }
 
@@ -111,4 +138,10 @@ pub fn by_slug(read: &mut Read, slug: &str, mode: Mode) -> Result<Tenant> {
 /// Live tenants, oldest first, up to `limit`.
 pub fn all(read: &mut Read, limit: i64) -> Result<Vec<Tenant>> {
     Ok(read.all(sql::ALL, &params![limit], tenant)?)
+}
+
+/// Lets one transaction at a time go on for this tenant; false on SQLite, where there is never another. What was read before
+/// may be old after a true.
+pub(crate) fn lock(tx: &mut Tx, tenant: TenantId) -> Result<bool> {
+    Ok(tx.lock(&sql::LOCK, &params![tenant.0])?.is_some())
 }

@@ -39,6 +39,6 @@ fn text(value: &Value, member: &str) -> String {
 }
 
 /// The shell's word of a clap value.
-fn word(value: impl clap::ValueEnum) -> String {
+pub(crate) fn word(value: impl clap::ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
