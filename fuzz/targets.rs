@@ -48,8 +48,8 @@ pub fn fields(bytes: &[u8]) {
         }
         Err(error) => {
             assert!(["invalid_json", "validation_error"].contains(&error.code), "{error:?}");
-            assert!(error.errors.len() <= fields::MAX_ERRORS, "{error:?}");
-            assert!(error.errors.iter().all(|one| one.pointer.is_empty() || one.pointer.starts_with('/')), "{error:?}");
+            assert!(error.fields.len() <= fields::MAX_ERRORS, "{error:?}");
+            assert!(error.fields.iter().all(|one| one.pointer.is_empty() || one.pointer.starts_with('/')), "{error:?}");
         }
     }
 }
@@ -96,7 +96,9 @@ pub fn html(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(safe) = html::sanitise(text, "/html") else { return };
     let lower = safe.as_str().to_ascii_lowercase();
-    for tag in ["<script", "<style", "<iframe", "<object", "<embed", "<form", "<svg", "<math", "<base", "<meta", "<link"] {
+    for tag in
+        ["<script", "<style", "<iframe", "<object", "<embed", "<form", "<svg", "<math", "<base", "<meta", "<link"]
+    {
         assert!(!lower.contains(tag), "{text:?} became {lower:?}");
     }
     if safe.as_str().len() <= html::HTML_LIMIT {
@@ -109,7 +111,9 @@ pub fn html(bytes: &[u8]) {
 pub fn key(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(parsed) = token::parse(text) {
-        assert!(text.starts_with(parsed.prefix.as_str()) && parsed.digest == token::parse(text).expect("as before").digest);
+        assert!(
+            text.starts_with(parsed.prefix.as_str()) && parsed.digest == token::parse(text).expect("as before").digest
+        );
     }
     if let Ok(random) = <[u8; 32]>::try_from(bytes) {
         let minted = token::mint(token::Prefix::Sa, token::Mode::Test, random);
