@@ -14,8 +14,11 @@ use tieline_delivery::egress::EgressPolicy;
 use tieline_delivery::schedule::{parse_duration, parse_retry_after};
 use tieline_delivery::sign::{self, HeaderPrefix, PreparedSecret, Received};
 
+/// Reads some bytes; panics where something does not hold.
+pub type Target = fn(&[u8]);
+
 /// All of them, by the name of their corpus.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("fields", fields),
     ("query", query),
     ("egress", egress),

@@ -27,7 +27,16 @@ create table tenants (
 create unique index tenants_slug on tenants (slug) where parent_id is null;
 create unique index tenants_partition on tenants (parent_id) where parent_id is not null;
 
-create table tenant_counters (tenant_id bigint primary key, conversation_number bigint not null) {{without_rowid}};
+-- The last conversation number, and how many rows the tenant has: lists by page number show totals without counting.
+create table tenant_counters (
+  tenant_id bigint primary key,
+  conversation_number bigint not null,
+  contacts bigint not null,
+  active bigint not null,              -- conversations of each status
+  snoozed bigint not null,
+  done bigint not null,
+  archived bigint not null
+) {{without_rowid}};
 
 create table users (
   tenant_id bigint not null,
@@ -187,6 +196,7 @@ create table conversations (
   previous_id uuid,                    -- the archived conversation whose customer wrote again
   reopen_count bigint not null,
   event_sequence bigint not null,
+  message_count bigint not null,       -- inbound and outbound ones
   last_message_at bigint,
   last_contact_message_at bigint,
   created_at bigint not null,

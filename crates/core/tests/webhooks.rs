@@ -299,7 +299,7 @@ async fn scenario(bench: &Bench) {
     assert_eq!(bodies.expect("a body").as_deref(), Some("None"));
 
     // Test and redelivery.
-    let test = SendTest { endpoint: id, data: |_| "{}".into(), body: |event, _| event.name.clone() };
+    let test = SendTest { endpoint: id, data: |_| "{}".into(), body: |_, event, _| event.name.clone() };
     let sent = bench.write(move |tx, ctx| deliveries::send_test(tx, ctx, &test)).await.expect("a test");
     let pending = bench.write(move |tx, ctx| deliveries::redeliver(tx, ctx, id, sent)).await.expect_err("it waits");
     assert_eq!(pending.code, "delivery_pending");

@@ -18,7 +18,6 @@ use tieline_core::ids::{ConversationId, EndpointId, TenantId};
 use tieline_core::webhooks::{self, Endpoint};
 use tieline_core::{Error, Result, installation};
 use tieline_db::{Db, Joined, Read, Tx};
-use tieline_wire::native;
 use tokio::sync::Notify;
 
 /// Events read at once.
@@ -204,10 +203,10 @@ fn render(read: &mut Read, wanted: &[(&Stored, &Endpoint)]) -> Result<Vec<NewDel
             tenant: event.tenant,
             position: event.position,
             event: event.id,
-            event_type: event.name.clone(),
+            event_type: endpoint.format.word(&event.name).to_owned(),
             conversation: event.conversation,
             sequence: event.sequence,
-            body: native::event::body(event, previous),
+            body: tieline_wire::body(endpoint.format, event, previous),
         });
     }
     Ok(deliveries)

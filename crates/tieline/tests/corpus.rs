@@ -5,14 +5,14 @@
 mod targets;
 
 use std::path::Path;
-use tieline_testkit::sim::Rng;
+use tieline_testkit::sim::{Rng, rounds};
 
 /// Changed copies of each file, for each round.
 const CHANGED: usize = 100;
 
 #[test]
 fn everything_in_the_corpus_and_near_it_is_read() {
-    let rounds = std::env::var("TIELINE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1);
+    let rounds = rounds(1);
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
     let mut rng = Rng::new(1);
     for (name, target) in targets::TARGETS {
@@ -31,7 +31,7 @@ fn everything_in_the_corpus_and_near_it_is_read() {
     }
 }
 
-fn run(target: fn(&[u8]), bytes: &[u8], path: &Path) {
+fn run(target: targets::Target, bytes: &[u8], path: &Path) {
     let run = std::panic::catch_unwind(|| target(bytes));
     assert!(run.is_ok(), "{} became {:?}", path.display(), String::from_utf8_lossy(bytes));
 }

@@ -12,6 +12,7 @@ use tieline_api::v1::attachments::{UPLOAD_ROUTE, upload_body_limit};
 use tieline_api::{Hub, hub};
 use tieline_core::attachments::link::{DEFAULT_TTL_US, Links};
 use tieline_core::ctx::Ctx;
+use tieline_core::events::numbering;
 use tieline_core::keys::scopes::Scopes;
 use tieline_core::keys::token::{Mode, Prefix, mint};
 use tieline_core::keys::{self, CreateKey};
@@ -23,6 +24,7 @@ use tieline_delivery::egress::{Answer, EgressPolicy, Guard, Resolver};
 use tieline_delivery::files::Files;
 use tieline_testkit::clock::VirtualClock;
 use tieline_testkit::openapi::Validator;
+use tieline_testkit::postgres;
 use tower::ServiceExt;
 
 /// Largest file of an attachment here, bytes: below and above it must differ in what the store does, so it is several parts.
@@ -36,9 +38,12 @@ pub struct App {
     /// A key of tenant `acme` with every scope, live.
     pub key: String,
     router: Router,
-    validator: Validator,
-    /// Database and attachments.
+    /// Of each documented dialect, by where its paths begin.
+    validators: Validators,
+    /// Attachments, and the database of SQLite.
     pub folder: tempfile::TempDir,
+    /// The database of PostgreSQL, where the run is on it.
+    postgres: Option<postgres::Database>,
 }
 
 /// What came back.
@@ -77,8 +82,10 @@ fn counted(bytes: &mut [u8]) -> Result<(), Error> {
     Ok(())
 }
 
+type Validators = Vec<(&'static str, Validator)>;
+
 /// A server on this database, with nothing in memory.
-fn serve(db: &Db, folder: &std::path::Path) -> (Hub, Router, Validator) {
+fn serve(db: &Db, folder: &std::path::Path) -> (Hub, Router, Validators) {
     let policy = EgressPolicy::parse("127.0.0.1/32", true).expect("parses");
     let resolver = Resolver::Fixed(Arc::new(|_| Answer::Addresses(vec!["93.184.216.34".parse().expect("an address")])));
     let keyring = Keyring::from_bytes([7; 32]);
@@ -94,11 +101,14 @@ fn serve(db: &Db, folder: &std::path::Path) -> (Hub, Router, Validator) {
         proxies: TrustedProxies::parse("10.0.0.0/8").expect("parses"),
         random: counted,
     });
-    let (router, document) = tieline_api::app(hub.clone());
+    let (router, _) = tieline_api::app(hub.clone());
     let edge = Edge::new(Some("http://tieline.test"), ());
     let router = edge.body_limit(UPLOAD_ROUTE, upload_body_limit(&hub)).around(router);
-    let document = serde_json::to_value(&document).expect("a document");
-    (hub, router, Validator::new(document))
+    let validators = tieline_api::documents().into_iter().map(|(name, document)| {
+        let document = serde_json::to_value(&document).expect("a document");
+        (if name == "v1" { "/v1/" } else { "/api/v1/" }, Validator::new(document))
+    });
+    (hub, router, validators.collect())
 }
 
 impl App {
@@ -106,12 +116,18 @@ impl App {
     pub async fn new() -> App {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = VirtualClock::new();
-        let mut config = Config::sqlite(folder.path().join("t.db"), MIGRATIONS);
+        let postgres = postgres::wanted();
+        let mut config = match &postgres {
+            Some(database) => Config::postgres(&database.url, MIGRATIONS),
+            None => Config::sqlite(folder.path().join("t.db"), MIGRATIONS),
+        };
+        // The clock stands still, and what happens at one time is listed by id: one writer's ids grow.
+        config.limits.writers = 1;
         config.clock = Arc::new(clock.clone());
         config.seed = Some(1);
         let db = Db::open(config).expect("opens");
-        let (hub, router, validator) = serve(&db, folder.path());
-        let mut app = App { hub, db, clock, key: String::new(), router, validator, folder };
+        let (hub, router, validators) = serve(&db, folder.path());
+        let mut app = App { hub, db, clock, key: String::new(), router, validators, folder, postgres };
         app.tenant("acme").await;
         app.key = app.key("acme", Mode::Live, &["full_access"]).await;
         app
@@ -119,8 +135,8 @@ impl App {
 
     /// The same database served anew, as after a restart.
     pub fn restarted(self) -> App {
-        let (hub, router, validator) = serve(&self.db, self.folder.path());
-        App { hub, router, validator, ..self }
+        let (hub, router, validators) = serve(&self.db, self.folder.path());
+        App { hub, router, validators, ..self }
     }
 
     /// Makes a tenant whose limits no test meets that does not set them.
@@ -132,16 +148,24 @@ impl App {
 
     /// Makes a key of a tenant with these scopes.
     pub async fn key(&self, slug: &str, mode: Mode, scopes: &[&str]) -> String {
-        self.make_key(slug, mode, scopes, None).await
+        self.make_key(Prefix::Sa, slug, mode, scopes, None).await
     }
 
     /// Makes a live key of a tenant with every scope that stops working at this time.
     pub async fn expiring_key(&self, slug: &str, at: i64) -> String {
-        self.make_key(slug, Mode::Live, &["full_access"], Some(at)).await
+        self.make_key(Prefix::Sa, slug, Mode::Live, &["full_access"], Some(at)).await
     }
 
-    async fn make_key(&self, slug: &str, mode: Mode, scopes: &[&str], expires_at: Option<i64>) -> String {
-        let text = mint(Prefix::Sa, mode, self.hub.random().expect("random"));
+    /// Makes a key that begins with this prefix.
+    pub async fn make_key(
+        &self,
+        prefix: Prefix,
+        slug: &str,
+        mode: Mode,
+        scopes: &[&str],
+        expires_at: Option<i64>,
+    ) -> String {
+        let text = mint(prefix, mode, self.hub.random().expect("random"));
         let scopes = Scopes::parse(scopes.iter().copied(), "/scopes").expect("scopes");
         let (slug, key) = (slug.to_owned(), text.clone());
         let made: Result<_, Error> = self
@@ -169,24 +193,51 @@ impl App {
         self.hub.ctx(tenant.id, tieline_core::ctx::Actor::system(), "req_test")
     }
 
-    /// The database's files.
-    pub fn files(&self) -> Vec<std::path::PathBuf> {
-        let entries = std::fs::read_dir(self.folder.path()).expect("a folder");
-        entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file()).collect()
+    /// Everything that the database holds: the bytes of its files, or on PostgreSQL every row as text.
+    pub async fn contents(&self) -> Vec<u8> {
+        if self.postgres.is_none() {
+            let entries = std::fs::read_dir(self.folder.path()).expect("a folder");
+            let files = entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file());
+            return files.flat_map(|file| std::fs::read(file).expect("readable")).collect();
+        }
+        let rows: Result<Vec<String>, Error> = self
+            .db
+            .read(|read| {
+                let mut rows = Vec::new();
+                for table in tieline_db::catalogue::tables(read)? {
+                    let sql = format!("select t::text from \"{}\" t", table.name);
+                    rows.extend(read.all(&sql, &[], |row| row.get::<String>(0))?);
+                }
+                Ok(rows)
+            })
+            .await;
+        rows.expect("every row").concat().into_bytes()
+    }
+
+    /// Gives what has happened its place in the log, as a node does beside its requests.
+    pub async fn number(&self) {
+        while self.db.read(numbering::is_any_unnumbered).await.expect("looks") {
+            self.db.write(numbering::number).await.expect("numbers");
+        }
     }
 
     /// Sends a request as it is and checks the answer against the document.
     pub async fn send(&self, request: Request<Body>) -> Reply {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        self.number().await;
         let response = self.router.clone().oneshot(request).await.expect("infallible");
+        self.number().await;
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, 32 << 20).await.expect("a body").to_vec();
         let content_type = parts.headers.get("content-type").map(|value| value.to_str().expect("text").to_owned());
-        let documented = path.starts_with("/v1/")
-            && !(matches!(parts.status.as_u16(), 404 | 405) && self.validator.template(&path).is_none());
-        if documented && parts.status != StatusCode::METHOD_NOT_ALLOWED {
-            let checked =
-                self.validator.check(method.as_str(), &path, parts.status.as_u16(), content_type.as_deref(), &body);
+        let validator =
+            self.validators.iter().find(|(begin, _)| path.starts_with(begin)).map(|(_, validator)| validator);
+        let status = parts.status.as_u16();
+        if let Some(validator) = validator
+            && status != 405
+            && !(status == 404 && validator.template(&path).is_none())
+        {
+            let checked = validator.check(method.as_str(), &path, status, content_type.as_deref(), &body);
             if let Err(error) = checked {
                 panic!("{error}\n{}", String::from_utf8_lossy(&body));
             }
@@ -214,10 +265,12 @@ impl App {
         self.send(request.expect("a request")).await
     }
 
-    /// Whether these bytes stand anywhere in the database's files.
-    pub fn stored(&self, bytes: &[u8]) -> bool {
-        let texts = self.files().into_iter().map(|file| std::fs::read(file).expect("readable"));
-        texts.into_iter().any(|text| text.windows(bytes.len()).any(|window| window == bytes))
+    /// Whether these bytes stand anywhere in the database, also where PostgreSQL shows bytes in hexadecimal.
+    pub async fn stored(&self, bytes: &[u8]) -> bool {
+        let hexadecimal: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let contents = self.contents().await;
+        let holds = |what: &[u8]| contents.windows(what.len()).any(|window| window == what);
+        holds(bytes) || holds(hexadecimal.as_bytes())
     }
 
     /// GET with the full-access key.

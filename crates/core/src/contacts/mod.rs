@@ -10,7 +10,7 @@ mod upsert;
 mod write;
 
 pub use delete::delete;
-pub use list::{Filter, List, list};
+pub use list::{Filter, List, found, list, numbered};
 pub use merge::{MERGE_LIMIT, merge};
 pub use upsert::{Upsert, Upserted, upsert_many};
 pub use write::{Create, Update, Written, create, update};

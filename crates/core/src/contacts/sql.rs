@@ -68,6 +68,24 @@ pub const LIST: &str = concat!(
     " from contacts c where c.tenant_id = $1 and c.updated_at >= $2 and (c.updated_at, c.id) < ($3, $4) \
      order by c.updated_at desc, c.id desc limit $5"
 );
+// Pages by number: places are passed over in the narrow index, then the page's rows are read. The sum keeps SQLite from
+// walking that index once more for the order.
+macro_rules! numbered {
+    ($order:literal) => {
+        concat!(
+            "select ",
+            columns!(),
+            " from contacts c where c.tenant_id = $1 and c.id in (select i.id from contacts i where i.tenant_id = $1 \
+             order by i.updated_at ",
+            $order,
+            ", i.id ",
+            $order,
+            " limit $2 offset $3) order by c.updated_at + 0 desc, c.id desc"
+        )
+    };
+}
+pub const NUMBERED: &str = numbered!("desc");
+pub const NUMBERED_FROM_OLDEST: &str = numbered!("asc");
 pub const ALIAS: &str = "select contact_id from contact_aliases where tenant_id = $1 and id = $2";
 pub const MERGED_FROM: &str =
     "select id from contact_aliases where tenant_id = $1 and contact_id = $2 order by created_at, id limit $3";

@@ -277,6 +277,7 @@ impl Set<'_> {
         if message.direction != Direction::Note {
             v.last_message_at = Some(now);
         }
+        v.message_count += i64::from(message.direction.is_said());
         if message.direction == Direction::Inbound {
             v.last_contact_message_at = Some(now);
         }
@@ -328,6 +329,7 @@ impl Set<'_> {
             merged_into: None,
             reopen_count: 0,
             event_sequence: 0,
+            message_count: 0,
             last_message_at: None,
             last_contact_message_at: None,
             created_at: now,

@@ -65,6 +65,7 @@ pub(crate) fn save_many<'v>(
             v.merged_into.map(|id| id.0),
             v.reopen_count,
             v.event_sequence,
+            v.message_count,
             v.last_message_at,
             v.last_contact_message_at,
             v.updated_at,

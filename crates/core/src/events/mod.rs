@@ -14,6 +14,7 @@ use crate::conversations::Conversation;
 use crate::ctx::Ctx;
 use crate::ids::{ConversationId, EventId, InboxId, TeamId, TenantId, UserId};
 use crate::messages::Message;
+use crate::tenants::Counting;
 use crate::{Error, Result};
 use serde::Serialize;
 use tieline_db::{Param, Topic, Tx, params};
@@ -183,6 +184,8 @@ pub struct Stored {
 #[derive(Default)]
 pub struct Batch {
     rows: Vec<Row>,
+    /// What lists show as totals follows from the events.
+    counting: Counting,
 }
 
 struct Row {
@@ -203,6 +206,7 @@ impl Batch {
     pub fn add(&mut self, tx: &mut Tx, ctx: &Ctx, event: &Event, sequence: Option<i64>) -> Result<EventId> {
         let id = tx.new_id();
         let conversation = event.conversation();
+        self.counting.see(ctx.tenant, event);
         self.rows.push(Row {
             id,
             tenant: ctx.tenant.0,
@@ -239,7 +243,7 @@ impl Batch {
         }
         tx.run_many(&sql::INSERT, &params)?;
         tx.signal(EVENTS);
-        Ok(())
+        self.counting.write(tx)
     }
 }
 

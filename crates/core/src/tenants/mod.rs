@@ -1,9 +1,12 @@
 //! Tenants: the unit of everything. A live tenant has one test partition beside it, with a number of its own and data of
 //! its own; plan, users and roles are the live tenant's.
 
+mod counts;
 mod create;
 pub(crate) mod sql;
 
+pub(crate) use counts::{Counting, contacts_gone};
+pub use counts::{Counts, counts};
 pub use create::{CreateTenant, UpdateTenant, create, update};
 
 use crate::ids::{TeamId, TenantId};

@@ -18,7 +18,7 @@ pub struct CreateEndpoint {
     pub description: Option<String>,
     /// Where to post.
     pub url: String,
-    /// Names of events in the words of the format, or `*`; not empty.
+    /// Names of events in the log, or `*`; not empty.
     pub events: Vec<String>,
     /// Shape of the bodies.
     pub format: Format,

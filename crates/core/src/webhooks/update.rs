@@ -18,7 +18,7 @@ pub struct UpdateEndpoint {
     pub description: Option<Option<String>>,
     /// Where to post.
     pub url: Option<String>,
-    /// Names of events in the words of the format, or `*`; not empty.
+    /// Names of events in the log, or `*`; not empty.
     pub events: Option<Vec<String>>,
     /// Off, or on: see [`update`].
     pub is_active: Option<bool>,
