@@ -230,3 +230,20 @@ pub fn paced_posts(receiver: SocketAddr, per_second: u64, seconds: u64) -> anyho
         Ok(())
     })
 }
+
+/// The median time of one flush at a steady rate, in microseconds: as many pages appended to a file of this folder as a
+/// creation and its delivery change.
+pub fn paced_flushes(folder: &Path, per_second: u64, seconds: u64) -> anyhow::Result<f64> {
+    use std::io::Write;
+    let mut file = std::fs::File::create(folder.join("flushes"))?;
+    let mut latency = histogram();
+    let pages = vec![7u8; 32 * 4096];
+    for _ in 0..per_second * seconds {
+        std::thread::sleep(Duration::from_nanos(1_000_000_000 / per_second));
+        let started = Instant::now();
+        file.write_all(&pages)?;
+        file.sync_data()?;
+        latency.saturating_record(started.elapsed().as_micros() as u64);
+    }
+    Ok(latency.value_at_quantile(0.5) as f64)
+}
