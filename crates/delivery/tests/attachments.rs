@@ -127,6 +127,7 @@ impl World {
             author: Author::default(),
             text: "Look".into(),
             html: None,
+            content: None,
             external_id: None,
             sent_at: None,
             attachments,

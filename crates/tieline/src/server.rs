@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tieline_api::chatwoot;
 use tieline_api::http::layers::Edge;
 use tieline_api::http::server::{self, Limits};
 use tieline_api::limits::Publisher;
@@ -183,8 +184,11 @@ pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running
     let (router, _) = tieline_api::app(hub.clone());
     let router = router.merge(operations::routes(operations)).merge(tieline_api::setup::routes(hub.clone()));
     let public_url = hub.public_url.clone();
-    let router =
-        Edge::new(Some(&public_url), http_metrics).body_limit(UPLOAD_ROUTE, upload_body_limit(&hub)).around(router);
+    let router = Edge::new(Some(&public_url), http_metrics)
+        .body_limit(UPLOAD_ROUTE, upload_body_limit(&hub))
+        .body_limit(chatwoot::MESSAGES_ROUTE, upload_body_limit(&hub))
+        .body_limit(chatwoot::PUBLIC_MESSAGES_ROUTE, upload_body_limit(&hub))
+        .around(router);
 
     let (stop, stopped) = watch::channel(false);
     // For what follows from requests: it ends after the last of them.

@@ -6,7 +6,9 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use axum::{Router, body::to_bytes};
 use serde_json::Value;
 use std::sync::Arc;
+use tieline_api::chatwoot;
 use tieline_api::http::address::TrustedProxies;
+use tieline_api::http::error::Dialect;
 use tieline_api::http::layers::Edge;
 use tieline_api::v1::attachments::{UPLOAD_ROUTE, upload_body_limit};
 use tieline_api::{Hub, hub};
@@ -103,7 +105,11 @@ fn serve(db: &Db, folder: &std::path::Path) -> (Hub, Router, Validators) {
     });
     let (router, _) = tieline_api::app(hub.clone());
     let edge = Edge::new(Some("http://tieline.test"), ());
-    let router = edge.body_limit(UPLOAD_ROUTE, upload_body_limit(&hub)).around(router);
+    let router = edge
+        .body_limit(UPLOAD_ROUTE, upload_body_limit(&hub))
+        .body_limit(chatwoot::MESSAGES_ROUTE, upload_body_limit(&hub))
+        .body_limit(chatwoot::PUBLIC_MESSAGES_ROUTE, upload_body_limit(&hub))
+        .around(router);
     let validators = tieline_api::documents().into_iter().map(|(name, document)| {
         let document = serde_json::to_value(&document).expect("a document");
         (if name == "v1" { "/v1/" } else { "/api/v1/" }, Validator::new(document))
@@ -233,7 +239,10 @@ impl App {
         let validator =
             self.validators.iter().find(|(begin, _)| path.starts_with(begin)).map(|(_, validator)| validator);
         let status = parts.status.as_u16();
+        // Chatwoot's surface has no document.
+        let described = Dialect::of_path(&path) != Dialect::Chatwoot;
         if let Some(validator) = validator
+            && described
             && status != 405
             && !(status == 404 && validator.template(&path).is_none())
         {
