@@ -53,7 +53,7 @@ impl Ids {
     }
 }
 
-/// Every row of [`TABLES`] of every tenant, as `table: {column: value}`; causes are left out, because each request has its
+/// The totals of every tenant, then every row of [`TABLES`] of every tenant, as `table: {column: value}`; causes are left out, because each request has its
 /// own id.
 pub async fn left_behind(app: &App) -> Vec<String> {
     let mut ids = Ids::default();
@@ -64,6 +64,18 @@ pub async fn left_behind(app: &App) -> Vec<String> {
         .read(|read| Ok(catalogue::tables(read)?.into_iter().map(|table| (table.name, table.columns)).collect()))
         .await;
     let catalogue = catalogue.expect("tables");
+    let counts: Result<Vec<String>, Error> = app
+        .db
+        .read(|read| {
+            let tenants = read.all("select id from tenants order by id", &[], |row| row.get::<i64>(0))?;
+            let line = |id| {
+                let counts = format!("{:?}", tenants::counts(read, TenantId(id))?);
+                Ok(format!("counts: {}", serde_json::json!({ "tenant_id": id, "counts": counts })))
+            };
+            tenants.into_iter().map(line).collect()
+        })
+        .await;
+    lines.extend(counts.expect("counts"));
     for (table, order) in TABLES {
         let shown = |column: &Column| column.ty != Ty::Bytes && column.name != "cause";
         let columns: Vec<Column> =
@@ -92,17 +104,5 @@ pub async fn left_behind(app: &App) -> Vec<String> {
             lines.push(ids.numbered(&format!("{table}: {row}")));
         }
     }
-    let counts: Result<Vec<String>, Error> = app
-        .db
-        .read(|read| {
-            let tenants = read.all("select id from tenants order by id", &[], |row| row.get::<i64>(0))?;
-            let line = |id| {
-                let counts = format!("{:?}", tenants::counts(read, TenantId(id))?);
-                Ok(format!("counts: {}", serde_json::json!({ "tenant_id": id, "counts": counts })))
-            };
-            tenants.into_iter().map(line).collect()
-        })
-        .await;
-    lines.extend(counts.expect("counts"));
     lines
 }
