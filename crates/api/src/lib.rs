@@ -7,6 +7,7 @@ pub mod hub;
 pub mod last_used;
 pub mod limits;
 pub mod operations;
+pub mod requests;
 pub mod setup;
 pub mod v1;
 

@@ -140,6 +140,7 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
 
     let metrics = Arc::new(Metrics::new());
     let http_metrics = metrics.http.clone();
+    metrics.requests_dropped(hub.requests().dropped());
     let (scraped, scraped_db) = (metrics.clone(), db.clone());
     let operations = Operations {
         db: db.clone(),
@@ -151,8 +152,8 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
     let (router, _) = tieline_api::app(hub.clone());
     let router = router.merge(operations::routes(operations)).merge(tieline_api::setup::routes(hub.clone()));
     let public_url = hub.public_url.clone();
-    let router =
-        Edge::new(Some(&public_url), http_metrics).body_limit(UPLOAD_ROUTE, upload_body_limit(&hub)).around(router);
+    let edge = Edge::new(Some(&public_url), http_metrics).body_limit(UPLOAD_ROUTE, upload_body_limit(&hub));
+    let router = edge.log(hub.requests().clone()).around(router);
 
     let (stop, stopped) = watch::channel(false);
     // For what follows from requests: it ends after the last of them.
@@ -179,6 +180,7 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
     let limits = Limits { grace: HTTP_GRACE, ..Limits::default() };
     let timers = TimerLoop::new(db.clone(), tieline_wire::native::event::data);
     let mut loops = vec![
+        ("the request log", tokio::spawn(hub.requests().clone().run(all_answered.clone()))),
         ("counting requests", tokio::spawn(Publisher::new(hub.clone()).run(all_answered))),
         ("noting the use of keys", tokio::spawn(tieline_api::last_used::run(hub.clone(), stopped.clone()))),
         ("timers", tokio::spawn(timers.run(stopped.clone()))),

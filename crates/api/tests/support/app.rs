@@ -96,7 +96,7 @@ fn serve(db: &Db, folder: &std::path::Path) -> (Hub, Router, Validator) {
     });
     let (router, document) = tieline_api::app(hub.clone());
     let edge = Edge::new(Some("http://tieline.test"), ());
-    let router = edge.body_limit(UPLOAD_ROUTE, upload_body_limit(&hub)).around(router);
+    let router = edge.body_limit(UPLOAD_ROUTE, upload_body_limit(&hub)).log(hub.requests().clone()).around(router);
     let document = serde_json::to_value(&document).expect("a document");
     (hub, router, Validator::new(document))
 }
