@@ -440,3 +440,35 @@ create table audit (
   created_at bigint not null,
   primary key (tenant_id, id)
 ) {{without_rowid}};
+
+-- What SQLite's planner is to know of the large tables. Without statistics it takes a tenant for ten rows and walks them
+-- all; with those of the day it would plan otherwise tomorrow. So it gets these, for ever: a tenant may be everything, and
+-- what follows narrows. Rows, then how many share the first column, the first two, and so on.
+{{sqlite
+analyze sqlite_schema;
+insert into sqlite_stat1 (tbl, idx, stat) values
+  ('contacts', 'contacts', '1000000 1000000 1'),
+  ('contacts', 'contacts_number', '1000000 1000000 1'),
+  ('contacts', 'contacts_updated', '1000000 1000000 2 1'),
+  ('handles', 'handles', '1000000 1000000 400000 1'),
+  ('handles', 'handles_contact', '1000000 1000000 2'),
+  ('contact_aliases', 'contact_aliases', '100000 100000 1'),
+  ('contact_aliases', 'contact_aliases_contact', '100000 100000 2'),
+  ('conversations', 'conversations', '1000000 1000000 1'),
+  ('conversations', 'conversations_number', '1000000 1000000 1'),
+  ('conversations', 'conversations_reference', '1000000 1000000 1'),
+  ('conversations', 'conversations_updated', '1000000 1000000 2 1'),
+  ('conversations', 'conversations_status', '1000000 1000000 300000 2 1'),
+  ('conversations', 'conversations_contact', '1000000 1000000 5 1'),
+  ('conversations', 'conversations_previous', '10000 10000 1'),
+  ('conversation_tags', 'conversation_tags', '1000000 1000000 2 1'),
+  ('conversation_tags', 'conversation_tags_tag', '1000000 1000000 20000 1'),
+  ('messages', 'messages', '5000000 5000000 1'),
+  ('messages', 'messages_number', '5000000 5000000 5 1'),
+  ('messages', 'messages_external', '1000000 1000000 5 1'),
+  ('attachments', 'attachments', '100000 100000 1'),
+  ('attachments', 'attachments_message', '100000 100000 2'),
+  ('attachments', 'attachments_due', '100 1'),
+  ('attachments', 'attachments_unclaimed', '1000 2');
+analyze sqlite_schema;
+}}

@@ -3,7 +3,8 @@
 //! A text is portable but for a few words replaced per driver: `{{position}}` (a column that numbers rows in commit order:
 //! the row id on SQLite, empty until the sequencer fills it on PostgreSQL), `{{without_rowid}}` (SQLite keeps such a
 //! table as one tree ordered by its key) and `{{numbers}}` (what [`crate::Tx::take_numbers`] takes from: a row that counts
-//! on SQLite; a sequence on PostgreSQL, where such a row would let one writer in at a time).
+//! on SQLite; a sequence on PostgreSQL, where such a row would let one writer in at a time). What stands between
+//! `{{sqlite` and `}}` is for SQLite only.
 
 use crate::census::census;
 use crate::{Result, Target, postgres};
@@ -37,14 +38,30 @@ const NUMBERS_SQLITE: &str = "create table numbers (last bigint not null); inser
 pub(crate) const CURRENT: &str = "select coalesce(max(version), 0) from schema_version";
 pub(crate) const RECORD: &str = "insert into schema_version (version, name, applied_at) values ($1, $2, $3)";
 
+/// What is for SQLite only.
+const ASIDE: [&str; 2] = ["{{sqlite\n", "\n}}\n"];
+
 pub(crate) fn for_sqlite(sql: &str) -> String {
-    sql.replace("{{position}}", "integer primary key")
+    let all: String = asides(sql).map(|(before, aside)| format!("{before}{aside}")).collect();
+    all.replace("{{position}}", "integer primary key")
         .replace("{{without_rowid}}", "without rowid")
         .replace("{{numbers}}", NUMBERS_SQLITE)
 }
 
+/// The text in pieces, each with the aside after it.
+fn asides(sql: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = Some(sql);
+    std::iter::from_fn(move || {
+        let Some((before, after)) = rest?.split_once(ASIDE[0]) else { return Some((rest.take()?, "")) };
+        let (aside, after) = after.split_once(ASIDE[1]).expect("what is for SQLite only ends");
+        rest = Some(after);
+        Some((before, aside))
+    })
+}
+
 pub(crate) fn for_postgres(sql: &str) -> String {
-    sql.replace("{{position}}", "bigint").replace("{{without_rowid}}", "").replace("{{numbers}}", NUMBERS_POSTGRES)
+    let common: String = asides(sql).map(|(before, _)| before).collect();
+    common.replace("{{position}}", "bigint").replace("{{without_rowid}}", "").replace("{{numbers}}", NUMBERS_POSTGRES)
 }
 
 /// The newest version among `migrations`.
