@@ -469,6 +469,13 @@ insert into sqlite_stat1 (tbl, idx, stat) values
   ('attachments', 'attachments', '100000 100000 1'),
   ('attachments', 'attachments_message', '100000 100000 2'),
   ('attachments', 'attachments_due', '100 1'),
-  ('attachments', 'attachments_unclaimed', '1000 2');
+  ('attachments', 'attachments_unclaimed', '1000 2'),
+  ('request_log', 'request_log', '1000000 1000000 1'),
+  ('request_log', 'request_log_principal', '1000000 1000000 100000 1'),
+  ('request_bodies', 'sqlite_autoindex_request_bodies_1', '1000000 1000000 1'),
+  ('request_counts', 'request_counts', '100000 100000 30 1'),
+  ('request_counts', 'request_counts_end', '100000 1000'),
+  ('request_windows', 'request_windows', '10000 10000 5 1'),
+  ('request_windows', 'request_windows_age', '10000 10');
 analyze sqlite_schema;
 }}

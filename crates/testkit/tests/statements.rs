@@ -22,7 +22,7 @@ include!(concat!(env!("OUT_DIR"), "/statements.rs"));
 const ROWS: u32 = 3_000;
 
 /// Tables that grow with every conversation, and so are never read whole.
-const LARGE: [&str; 13] = [
+const LARGE: [&str; 17] = [
     "contacts",
     "handles",
     "contact_aliases",
@@ -36,6 +36,10 @@ const LARGE: [&str; 13] = [
     "idempotency_keys",
     "timers",
     "audit",
+    "request_log",
+    "request_bodies",
+    "request_counts",
+    "request_windows",
 ];
 
 impl Statement {
