@@ -1,11 +1,16 @@
 //! HTTP: one folder per dialect over shared mechanics.
 
+mod addresses;
+pub mod atteny;
 pub mod caller;
+mod endpoints;
 pub mod files;
 pub mod http;
 pub mod hub;
 pub mod last_used;
 pub mod limits;
+mod members;
+mod once;
 pub mod operations;
 pub mod requests;
 pub mod setup;
@@ -19,20 +24,24 @@ use utoipa::openapi::OpenApi;
 /// Every route over `hub`, without the edge around it, and the document of `/v1`.
 pub fn app(hub: Hub) -> (Router, OpenApi) {
     let (router, document) = v1();
-    let json = document.to_json().unwrap_or_default();
-    (
-        router.with_state(hub.clone()).merge(files::routes(hub)).merge(http::docs::routes([("v1", json.into())])),
-        document,
-    )
+    let documents = documents().map(|(name, document)| (name, document.to_json().unwrap_or_default().into()));
+    let router = router.merge(atteny().0).with_state(hub.clone());
+    (router.merge(files::routes(hub)).merge(http::docs::routes(documents)), document)
 }
 
-/// The OpenAPI document of `/v1`.
-pub fn document() -> OpenApi {
-    v1().1
+/// The OpenAPI documents by their names.
+pub fn documents() -> [(&'static str, OpenApi); 2] {
+    [("v1", v1().1), ("atteny", atteny().1)]
 }
 
 fn v1() -> (Router<Hub>, OpenApi) {
     let (router, mut document) = v1::router().split_for_parts();
     v1::problem::describe(&mut document);
+    (router, document)
+}
+
+fn atteny() -> (Router<Hub>, OpenApi) {
+    let (router, mut document) = atteny::router().split_for_parts();
+    atteny::document::describe(&mut document);
     (router, document)
 }

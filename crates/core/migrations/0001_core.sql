@@ -30,7 +30,16 @@ create table tenants (
 create unique index tenants_slug on tenants (slug) where parent_id is null;
 create unique index tenants_partition on tenants (parent_id) where parent_id is not null;
 
-create table tenant_counters (tenant_id bigint primary key, conversation_number bigint not null) {{without_rowid}};
+-- The last conversation number, and how many rows the tenant has: lists by page number show totals without counting.
+create table tenant_counters (
+  tenant_id bigint primary key,
+  conversation_number bigint not null,
+  contacts bigint not null,
+  active bigint not null,              -- conversations of each status
+  snoozed bigint not null,
+  done bigint not null,
+  archived bigint not null
+) {{without_rowid}};
 
 create table users (
   tenant_id bigint not null,
@@ -212,6 +221,7 @@ create table conversations (
   previous_id uuid,                    -- the archived conversation whose customer wrote again
   reopen_count bigint not null,
   event_sequence bigint not null,
+  message_count bigint not null,       -- inbound and outbound ones
   last_message_at bigint,
   last_contact_message_at bigint,
   created_at bigint not null,
@@ -308,7 +318,8 @@ create index attachments_message on attachments (tenant_id, message_id);
 create index attachments_due on attachments (due_at) where due_at is not null;
 create index attachments_unclaimed on attachments (created_at) where message_id is null;
 
--- The log. position is the order in which changes became visible; sequence counts one conversation's events.
+-- The log. position is the order in which changes became visible; negative: it has no place yet (PostgreSQL).
+-- sequence counts one conversation's events.
 create table events (
   position {{position}},
   id uuid not null,

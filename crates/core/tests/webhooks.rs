@@ -6,7 +6,7 @@ use tieline_core::conversations::channel::Channel;
 use tieline_core::conversations::{Customer, StartOutbound, StartOutboundVerb};
 use tieline_core::ctx::Ctx;
 use tieline_core::deliveries::{self, Attempt, Ended, FanOut, Filter, NewDelivery, SendTest, Status};
-use tieline_core::events::{Event, Stored, feed};
+use tieline_core::events::{Event, Stored, feed, numbering};
 use tieline_core::ids::{EndpointId, TenantId};
 use tieline_core::messages::direction::Direction;
 use tieline_core::messages::{Author, NewMessage};
@@ -18,10 +18,6 @@ use tieline_testkit::clock::VirtualClock;
 use tieline_testkit::postgres;
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
-
-/// What the sequencer does on PostgreSQL; on SQLite every event has its position.
-const NUMBER: &str = "update events set position = (select coalesce(max(m.position), 0) from events m) + \
-     (select count(*) from events o where o.position is null and o.id <= events.id) where position is null";
 
 /// The part of the native shape that the core itself reads.
 fn render(event: &Event) -> String {
@@ -103,11 +99,11 @@ impl Bench {
         self.db.submit::<StartOutboundVerb>(command).await.expect("starts");
     }
 
-    /// What the fan-out does, for one endpoint. On PostgreSQL the sequencer gives positions; here the test does.
+    /// What the numbering (on PostgreSQL) and the fan-out do, for one endpoint.
     async fn fan_out(&self, endpoint: EndpointId) {
         let moved: Result<Option<_>> = self
             .write(move |tx, _| {
-                tx.execute(NUMBER, &[])?;
+                numbering::number(tx)?;
                 let from = deliveries::cursor(tx)?;
                 let to = feed::last_position(tx)?;
                 let known = webhooks::for_sending(tx, endpoint)?.expect("the endpoint");
@@ -257,7 +253,7 @@ async fn scenario(bench: &Bench) {
     bench.fan_out(id).await;
     assert_eq!(bench.send(Status::Failed).await, 1);
     assert_eq!(statuses().await, "queued sent failed");
-    bench.write(|tx, _| Ok(tx.execute(NUMBER, &[])?)).await.expect("numbers");
+    bench.write(|tx, _| numbering::number(tx)).await.expect("numbers");
     let updated: Result<Vec<Stored>> = bench.db.read(move |read| feed::of_tenant(read, tenant, 0, 100)).await;
     let updated: Vec<_> = updated
         .expect("the feed")
@@ -303,7 +299,7 @@ async fn scenario(bench: &Bench) {
     assert_eq!(bodies.expect("a body").as_deref(), Some("None"));
 
     // Test and redelivery.
-    let test = SendTest { endpoint: id, data: |_| "{}".into(), body: |event, _| event.name.clone() };
+    let test = SendTest { endpoint: id, data: |_| "{}".into(), body: |_, event, _| event.name.clone() };
     let sent = bench.write(move |tx, ctx| deliveries::send_test(tx, ctx, &test)).await.expect("a test");
     let pending = bench.write(move |tx, ctx| deliveries::redeliver(tx, ctx, id, sent)).await.expect_err("it waits");
     assert_eq!(pending.code, "delivery_pending");

@@ -172,12 +172,12 @@ pub(crate) enum Job {
 /// A job and when it was queued.
 pub(crate) type Queued = (Instant, Job);
 
-/// Waits for a job and takes what is queued behind it, a group at most; the second is whether the writer has to end after
-/// these. None when nobody can queue any more.
+/// Waits for a job and takes what is queued behind it, a group at most, up to and including the closure number `closures`;
+/// the second is whether the writer has to end after these. None when nobody can queue any more.
 ///
 /// A job that waited longer than a job may is refused, not run: behind a database that has stood still its caller has
 /// given up, and running it would only make the next ones wait.
-pub(crate) fn take(queue: &Receiver<Queued>, limits: &Limits) -> Option<(Vec<Job>, bool)> {
+pub(crate) fn take(queue: &Receiver<Queued>, limits: &Limits, mut closures: usize) -> Option<(Vec<Job>, bool)> {
     let mut jobs = Vec::with_capacity(limits.group.min(64));
     let mut next = queue.recv().ok()?;
     let now = Instant::now();
@@ -187,9 +187,12 @@ pub(crate) fn take(queue: &Receiver<Queued>, limits: &Limits) -> Option<(Vec<Job
             (at, job) if now.saturating_duration_since(at) >= limits.queued_for => {
                 job.settle(Err(Error::Busy("write")))
             }
-            (_, job) => jobs.push(job),
+            (_, job) => {
+                closures -= usize::from(matches!(job, Job::One(_)));
+                jobs.push(job);
+            }
         }
-        if jobs.len() >= limits.group {
+        if jobs.len() >= limits.group || closures == 0 {
             return Some((jobs, false));
         }
         match queue.try_recv() {

@@ -4,7 +4,7 @@
 //! (from 0). Three forms are understood, all lower-case:
 //! - `insert into t (a, b) values (:a, :b) on conflict … returning …`
 //! - `update t set a = :a where id = :id and …`
-//! - `select …, :ord from t where id = :id and …`
+//! - `select …, :ord from t where id = :id and …`; for [`crate::Tx::lock`] with one of [`LOCKS`] at its end
 //!
 //! On SQLite `:name` becomes `?n`. On PostgreSQL the rows become `unnest($1::bigint[], …) with ordinality as k(k_a, …)`
 //! and `:name` becomes `k_name`, so no bare column of the table can be mistaken for one of the input.
@@ -16,6 +16,9 @@
 
 use crate::{Error, Result};
 use std::sync::OnceLock;
+
+/// What locks rows on PostgreSQL, at the end of a select: against every change, or only against deletion.
+const LOCKS: [&str; 2] = [" for update", " for key share"];
 
 /// The type of an input column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +72,8 @@ impl Many {
     pub fn sqlite(&self) -> &str {
         self.sqlite.get_or_init(|| {
             self.check();
-            self.replace_names(self.text, |name| match self.columns.iter().position(|(column, _)| *column == name) {
+            let text = LOCKS.iter().find_map(|lock| self.text.strip_suffix(lock)).unwrap_or(self.text);
+            self.replace_names(text, |name| match self.columns.iter().position(|(column, _)| *column == name) {
                 Some(index) => format!("?{}", index + 1),
                 None => format!("?{}", self.columns.len() + 1),
             })

@@ -3,11 +3,12 @@
 //! Why threads: a verb is synchronous, so it must not run on a worker of the HTTP server's runtime; and a thread that
 //! drives its own connection wakes nobody else for an answer.
 //!
-//! A writer takes what is queued and runs it in one transaction **without savepoints** (each would cost two round trips):
-//! - A unit that refuses before it has written anything leaves nothing behind: the transaction goes on.
-//! - Any other unit that refuses or fails undoes the transaction, and its units run again one by one, each in a
-//!   transaction of its own. So does a transaction that loses its connection before the commit.
-//! - Alone, a unit is tried [`ATTEMPTS`] times as long as a serialization failure, a deadlock, a lost connection or a
+//! A writer takes what is queued and runs each unit (a closure, or a set of commands) in **a transaction of its own**: a
+//! unit locks rows in an order of its own, and two transactions of several units would lock each other's in the other order
+//! and wait for the server's deadlock detection, a second. Sets are what makes the hot verbs cheap; a closure is taken by
+//! whichever writer has nothing to do.
+//! - A unit that refuses or fails undoes its transaction.
+//! - A unit is tried [`ATTEMPTS`] times as long as a serialization failure, a deadlock, a lost connection or a
 //!   violated constraint was the reason: it may have lost a race, sees the winner's row now, and may lose the next one too.
 //! - A connection lost *during* the commit is [`Error::Unavailable`]: the server may have committed, running again could do
 //!   the work twice.
@@ -33,7 +34,7 @@ use std::time::{Duration, Instant};
 
 /// How often a unit runs alone before its caller is told to come back.
 const ATTEMPTS: u32 = 5;
-/// How long the units of a group that did not commit as one are run alone; the rest is told to come back.
+/// How long the units of one run are worked on; the rest is told to come back.
 const ALONE_FOR: Duration = Duration::from_secs(10);
 /// The advisory lock under which the schema changes ("tieline").
 const MIGRATIONS_LOCK: i64 = 0x74_69_65_6c_69_6e_65;
@@ -142,7 +143,8 @@ fn step(session: &mut Session, migrations: &[Migration], now: i64) -> Result<boo
 
 /// A writer's loop; ends at [`Job::Stop`] or when every sender is gone.
 pub(crate) fn write_loop(mut session: Session, queue: &Receiver<Queued>, shared: &Shared, mut ids: Ids) {
-    while let Some((jobs, stopping)) = take(queue, &shared.limits) {
+    // A closure is a transaction: the next one is for a writer that has nothing to do.
+    while let Some((jobs, stopping)) = take(queue, &shared.limits, 1) {
         group(&mut session, plan(jobs), shared, &mut ids);
         if stopping {
             break;
@@ -170,14 +172,7 @@ enum Cause {
     Failed(Error, bool),
 }
 
-fn group(session: &mut Session, mut units: Vec<Unit>, shared: &Shared, ids: &mut Ids) {
-    if units.len() > 1 {
-        match attempt(session, units, shared, ids) {
-            Attempt::Committed => return,
-            Attempt::Undone(units, Cause::Refused(error)) => return settle(units, &error),
-            Attempt::Undone(undone, _) => units = undone,
-        }
-    }
+fn group(session: &mut Session, units: Vec<Unit>, shared: &Shared, ids: &mut Ids) {
     let until = Instant::now() + ALONE_FOR;
     let mut units = units.into_iter();
     while let Some(unit) = units.next() {

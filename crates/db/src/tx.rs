@@ -151,6 +151,32 @@ impl<'c> Tx<'c> {
     pub fn take_number(&mut self) -> Result<i64> {
         self.take_numbers(1)?.take()
     }
+    /// Whether other transactions run beside this one: on PostgreSQL.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.read.conn, Conn::Postgres(_))
+    }
+    /// Locks rows until the end of the transaction; how many there are. None on SQLite, where nothing is done: its one writer
+    /// has the database to itself. Read the rows after this, by a statement of their own: only that sees what those have
+    /// written whom this waited for. Whoever locks several gives them sorted, and the statement has the same `order by`.
+    pub fn lock(&mut self, many: &Many, params: &[Param]) -> Result<Option<u64>> {
+        match self.read.conn {
+            Conn::Sqlite(_) => Ok(None),
+            Conn::Postgres(_) => {
+                let mut rows = 0;
+                self.many(many, params, |_| {
+                    rows += 1;
+                    Ok(())
+                })?;
+                Ok(Some(rows))
+            }
+        }
+    }
+    /// Says that somebody else's transaction was first: this one is undone and runs again, whatever the closure answers.
+    pub fn lost_race(&mut self, to: &str) -> Error {
+        let error = Error::Again(format!("{to} was first"));
+        self.read.failed.get_or_insert_with(|| error.clone());
+        error
+    }
     /// The first error of a statement, also one that the closure has swallowed.
     pub(crate) fn failed(&self) -> Option<&Error> {
         self.read.failed.as_ref()

@@ -3,18 +3,21 @@
 //!
 //! Where one thread writes (SQLite) this joins the very transaction that wrote the events: an event and its deliveries
 //! are durable together, by one flush (docs/adr/0007). The loop is then only for what that left over.
+//!
+//! Where several do (PostgreSQL) the transaction that fans out first gives committed events their places in the log, one
+//! such transaction at a time over all nodes (docs/adr/0006): whoever is next goes on where that one ended.
 
 use crate::handover::{Batch, Giver, Share};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tieline_core::deliveries::{self, FanOut, NewDelivery, Waiting};
+use tieline_core::events::numbering::{self, NUMBERED_AT_ONCE};
 use tieline_core::events::{self, Stored, feed};
 use tieline_core::ids::{ConversationId, EndpointId, TenantId};
 use tieline_core::webhooks::{self, Endpoint};
 use tieline_core::{Error, Result, installation};
 use tieline_db::{Db, Joined, Read, Tx};
-use tieline_wire::native;
 use tokio::sync::Notify;
 
 /// Events read at once.
@@ -77,7 +80,9 @@ impl Memory {
     }
 
     /// Fans out one batch in a transaction, which the caller commits.
-    fn step(&self, tx: &mut Tx) -> Result<Step> {
+    fn step(&self, tx: &mut Tx, is_shared: bool) -> Result<Step> {
+        // Before anything is read: what is numbered here was committed before all that is read below, endpoints too.
+        let numbered = if is_shared { numbering::number(tx)? } else { 0 };
         let known = self.known();
         let revision = Some(installation::configuration(tx)?);
         let is_known = revision == known.configuration.revision;
@@ -95,10 +100,11 @@ impl Memory {
             if step.passed.1 - cursor >= UNWRITTEN {
                 write(tx, &mut step, FanOut { from: cursor, to: last, deliveries: Vec::new() })?;
             }
+            step.more = numbered == NUMBERED_AT_ONCE;
             return Ok(step);
         };
         let events = feed::after(tx, position, BATCH, wanted)?;
-        step.more = events.len() as i64 == BATCH;
+        step.more = events.len() as i64 == BATCH || numbered == NUMBERED_AT_ONCE;
         let mut endpoints: HashMap<TenantId, Arc<Vec<Endpoint>>> = HashMap::new();
         let mut chosen: Vec<(&Stored, usize)> = Vec::new();
         for event in &events {
@@ -197,10 +203,10 @@ fn render(read: &mut Read, wanted: &[(&Stored, &Endpoint)]) -> Result<Vec<NewDel
             tenant: event.tenant,
             position: event.position,
             event: event.id,
-            event_type: event.name.clone(),
+            event_type: endpoint.format.word(&event.name).to_owned(),
             conversation: event.conversation,
             sequence: event.sequence,
-            body: native::event::body(event, previous),
+            body: tieline_wire::body(endpoint.format, event, previous),
         });
     }
     Ok(deliveries)
@@ -236,7 +242,7 @@ impl FanOutLoop {
         let memory = Arc::new(Memory { known: Mutex::default(), giver, behind: Notify::new() });
         let joining = memory.clone();
         let joined = db.join(events::EVENTS, move |tx| {
-            let step = joining.step(tx).map_err(engine)?;
+            let step = joining.step(tx, false).map_err(engine)?;
             let memory = joining.clone();
             Ok(Box::new(move || {
                 if memory.committed(step) {
@@ -250,7 +256,18 @@ impl FanOutLoop {
     /// Fans out one batch; false when the log has nothing more.
     pub async fn step(&mut self) -> Result<bool> {
         let memory = self.memory.clone();
-        let step = self.db.write(move |tx| memory.step(tx)).await?;
+        let is_shared = self.db.is_shared();
+        if is_shared {
+            // A transaction that may wait for another node's, only where there is something to do.
+            let passed = self.memory.known().passed.1;
+            let look = move |read: &mut Read| {
+                Ok::<_, Error>(feed::last_position(read)? > passed || numbering::is_any_unnumbered(read)?)
+            };
+            if !self.db.read(look).await? {
+                return Ok(false);
+            }
+        }
+        let step = self.db.write(move |tx| memory.step(tx, is_shared)).await?;
         Ok(self.memory.committed(step))
     }
 

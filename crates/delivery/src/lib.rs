@@ -11,6 +11,7 @@ pub mod fan_out;
 pub mod files;
 pub mod handover;
 pub mod housekeeping;
+pub mod nodes;
 pub mod queue;
 pub mod schedule;
 pub mod sender;

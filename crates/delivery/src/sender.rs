@@ -406,7 +406,12 @@ impl<P: Post> Sender<P> {
     fn look(&mut self) {
         self.looking = true;
         let db = self.db.clone();
-        self.spawn(async move { Done::Waiting(db.read(|read| deliveries::waiting(read, 4 * CLAIM)).await) });
+        // What another node's fan-out has given to an endpoint of ours; what this node's has given is handed over.
+        let ours = self.held.iter().filter(|(_, held)| db.is_shared() && !held.unread && !held.loading);
+        let held: Vec<_> = ours.map(|(endpoint, held)| (*endpoint, held.queue.seen())).collect();
+        self.spawn(
+            async move { Done::Waiting(db.read(move |read| deliveries::waiting(read, 4 * CLAIM, &held)).await) },
+        );
     }
 
     fn renew(&mut self, now: i64) {

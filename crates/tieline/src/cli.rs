@@ -204,6 +204,8 @@ pub struct Listen {
 pub enum Api {
     /// The native one
     V1,
+    /// Atteny's
+    Atteny,
 }
 
 /// Limits with a name.

@@ -25,6 +25,7 @@ use tieline_delivery::fan_out::FanOutLoop;
 use tieline_delivery::files::Files;
 use tieline_delivery::handover::handover;
 use tieline_delivery::housekeeping::Housekeeping;
+use tieline_delivery::nodes::Neighbours;
 use tieline_delivery::sender::{self, Sender};
 use tieline_delivery::timers::TimerLoop;
 use tokio::net::TcpListener;
@@ -176,7 +177,6 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
     let shutdown = async move {
         let _ = http_stop.wait_for(|stop| *stop).await;
     };
-    let desk = Desk { hub: hub.clone(), pause: Some(pause) };
     let limits = Limits { grace: HTTP_GRACE, ..Limits::default() };
     let timers = TimerLoop::new(db.clone(), tieline_wire::native::event::data);
     let mut loops = vec![
@@ -189,7 +189,10 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
         ("fan-out", tokio::spawn(FanOutLoop::new(db.clone(), due).run(stopped.clone()))),
         ("the sender", tokio::spawn(sender.run(stopped.clone(), SENDER_GRACE))),
     ];
-    if !is_shared {
+    if is_shared {
+        loops.push(("looking at other nodes", tokio::spawn(Neighbours::new(db, pause).run(stopped))));
+    } else {
+        let desk = Desk { hub: hub.clone(), pause: Some(pause) };
         let desk = admin::serve(desk, &folder::socket(&settings.data_dir), stopped)?;
         loops.push(("the socket for commands", tokio::spawn(desk)));
     }

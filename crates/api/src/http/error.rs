@@ -6,6 +6,8 @@
 //! public address, renders it. So the same handler mechanics serve all dialects.
 
 use super::request::RequestId;
+use crate::atteny::failure;
+use crate::atteny::language::Language;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -126,13 +128,31 @@ pub fn status(error: &Error) -> StatusCode {
 
 /// Renders an error in a dialect's shape and logs its source under the request's id.
 ///
-/// `public_url` makes the problem's `type` absolute; it has no slash at its end.
-pub fn render(dialect: Dialect, error: &Error, id: &RequestId, public_url: Option<&str>) -> Response {
+/// `public_url` makes the problem's `type` absolute; it has no slash at its end. `language` is what Atteny's callers read.
+pub fn render(
+    dialect: Dialect,
+    error: &Error,
+    id: &RequestId,
+    public_url: Option<&str>,
+    language: Language,
+) -> Response {
     log_source(dialect, error, id);
     match dialect {
-        // Atteny's and Chatwoot's shapes come with their folders; until then their paths speak problem documents.
-        Dialect::V1 | Dialect::Atteny | Dialect::Chatwoot => problem(error, id, public_url),
+        Dialect::Atteny => atteny(error, id, language),
+        // Chatwoot's shapes come with their folder; until then their paths speak problem documents.
+        Dialect::V1 | Dialect::Chatwoot => problem(error, id, public_url),
     }
+}
+
+/// Whether an extra of an error is a header field of its answer.
+pub(crate) fn is_header(extra: &str) -> bool {
+    HEADER_EXTRAS.iter().any(|(name, _)| *name == extra)
+}
+
+/// Atteny's failure.
+fn atteny(error: &Error, id: &RequestId, language: Language) -> Response {
+    let body = serde_json::to_vec(&failure::Body { error, request_id: id.as_str(), language });
+    answered(error, status(error), body.expect("a failure is strings"), HeaderValue::from_static("application/json"))
 }
 
 /// One line a failure that is ours or has a cause. It names neither body nor address.
@@ -157,9 +177,14 @@ fn problem(error: &Error, id: &RequestId, public_url: Option<&str>) -> Response 
     let status = status(error);
     let body = Problem { error, status, id: id.as_str(), public_url: public_url.unwrap_or("") };
     let body = serde_json::to_vec(&body).expect("a problem is strings and numbers");
+    answered(error, status, body, HeaderValue::from_static("application/problem+json"))
+}
+
+/// The answer around a failure's body: the headers that its status asks for, whatever the dialect.
+fn answered(error: &Error, status: StatusCode, body: Vec<u8>, content_type: HeaderValue) -> Response {
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     for (name, value) in &error.extra {
         let field = HEADER_EXTRAS.iter().find(|(extra, _)| extra == name);
@@ -209,7 +234,7 @@ impl Serialize for Problem<'_> {
             map.serialize_entry("errors", &Fields(&error.fields))?;
         }
         for (name, value) in &error.extra {
-            if !HEADER_EXTRAS.iter().any(|(extra, _)| extra == name) {
+            if !is_header(name) {
                 map.serialize_entry(name, value)?;
             }
         }
@@ -262,7 +287,7 @@ mod tests {
 
     async fn rendered(error: Error) -> (StatusCode, http::HeaderMap, serde_json::Value) {
         let id = RequestId::of(Some(&HeaderValue::from_static("req-1")));
-        let response = render(Dialect::V1, &error, &id, Some("https://hub.example"));
+        let response = render(Dialect::V1, &error, &id, Some("https://hub.example"), Language::English);
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         (parts.status, parts.headers, serde_json::from_slice(&bytes).unwrap())

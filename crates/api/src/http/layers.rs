@@ -10,6 +10,7 @@ use super::error::{Dialect, Failure, Unrendered, method_not_allowed, payload_too
 use super::metrics::{Observation, Observer};
 use super::request::{BODY_LIMIT, BodyLimit, RequestId, declared_length, linger};
 use super::visit::{self, Visit};
+use crate::atteny::language::Language;
 use crate::requests::{Answered, RequestLog};
 use axum::Router;
 use axum::body::{Body, HttpBody};
@@ -103,6 +104,7 @@ where
         let settings = self.edge.0.clone();
         let id = RequestId::of(request.headers().get(X_REQUEST_ID));
         let dialect = Dialect::of_path(request.uri().path());
+        let language = Language::of(request.headers().get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()));
         let method = request.method().clone();
         let uri = request.uri().clone();
         let route = request.extensions().get::<MatchedPath>().cloned();
@@ -128,7 +130,7 @@ where
                 },
                 (None, refused) => Failure(refused.unwrap_or_else(unknown_path)).into_response(),
             };
-            let mut response = shaped(response, dialect, &id, settings.public_url.as_deref());
+            let mut response = shaped(response, dialect, &id, settings.public_url.as_deref(), language);
             response.headers_mut().insert(X_REQUEST_ID, id.header());
             if let Some(visitor) = visit.visitor() {
                 visit::describe(&visitor.standing, response.headers_mut());
@@ -168,9 +170,15 @@ impl Settings {
 }
 
 /// Renders a [`Failure`] that a handler returned; keeps the headers that layers below put on it, such as limits.
-fn shaped(mut response: Response, dialect: Dialect, id: &RequestId, public_url: Option<&str>) -> Response {
+fn shaped(
+    mut response: Response,
+    dialect: Dialect,
+    id: &RequestId,
+    public_url: Option<&str>,
+    language: Language,
+) -> Response {
     let Some(Unrendered(error)) = response.extensions_mut().remove::<Unrendered>() else { return response };
-    let mut rendered = render(dialect, &error, id, public_url);
+    let mut rendered = render(dialect, &error, id, public_url, language);
     for (name, value) in response.headers() {
         if name != header::CONTENT_LENGTH && !rendered.headers().contains_key(name) {
             rendered.headers_mut().append(name, value.clone());

@@ -8,6 +8,7 @@
 pub mod address;
 pub mod cursor;
 pub mod docs;
+pub mod document;
 pub mod error;
 pub mod fields;
 pub mod layers;

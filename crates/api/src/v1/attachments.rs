@@ -1,8 +1,10 @@
 //! Attachments on `/v1`: uploads, what is known of a file, and how messages name theirs.
 
 use super::{Result, created, replayed, respond};
+use crate::addresses;
+pub(crate) use crate::addresses::check_addresses;
 use crate::caller::Caller;
-use crate::http::error::{Failure, unsupported_media_type};
+use crate::http::error::unsupported_media_type;
 use crate::http::fields::{Object, Refusal, Value};
 use crate::http::query;
 use crate::http::reply::Json;
@@ -355,13 +357,7 @@ fn file(hub: &Hub, item: Value<'_, '_>) -> Option<NewAttachment> {
     let item = item.object().required();
     let policy = hub.guard.policy();
     let id = item.id::<AttachmentNoun>("id").optional();
-    let check = |url: std::borrow::Cow<str>| match policy.check_url(&url) {
-        Ok(_) => Ok(url.into_owned()),
-        Err(refusal) => {
-            Err(Refusal::new(refusal.code, format!("is refused: {}", refusal.detail.trim_end_matches('.'))))
-        }
-    };
-    let url = item.string("url").parse(check).optional();
+    let url = addresses::url(item.string("url"), policy).optional();
     let name = item.string("name").chars(1..=kind::NAME_LIMIT).owned().optional();
     let content_type = item.string("contentType").chars(1..=kind::NAME_LIMIT).owned().optional();
     let given = |name| item.raw(name).optional().is_some();
@@ -374,29 +370,6 @@ fn file(hub: &Hub, item: Value<'_, '_>) -> Option<NewAttachment> {
         return Some(NewAttachment::Uploaded(id));
     }
     let url = url?;
-    let name = kind::file_name(&name.unwrap_or_else(|| last_part(&url)));
+    let name = kind::file_name(&name.unwrap_or_else(|| addresses::last_part(&url)));
     Some(NewAttachment::At { url, name, content_type: kind::declared_type(content_type.as_deref()) })
-}
-
-/// The last part of an address' path.
-fn last_part(url: &str) -> String {
-    let Ok(url) = url::Url::parse(url) else { return String::new() };
-    let last = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
-    query::decoded(last).unwrap_or_default().into_owned()
-}
-
-/// Refuses files at addresses whose names resolve to where we do not go; for a request that is right in itself.
-pub(crate) async fn check_addresses(hub: &Hub, attach: &Attach) -> std::result::Result<(), Failure> {
-    let checks = attach.files.iter().enumerate().filter_map(|(index, file)| match file {
-        NewAttachment::At { url, .. } => Some(async move {
-            hub.guard.check_at_save(url).await.err().map(|refusal| tieline_core::FieldError {
-                pointer: format!("{}/{index}/url", attach.pointer),
-                code: refusal.code,
-                message: format!("url is refused: {}", refusal.detail),
-            })
-        }),
-        NewAttachment::Uploaded(_) => None,
-    });
-    let refused: Vec<_> = futures::future::join_all(checks).await.into_iter().flatten().collect();
-    if refused.is_empty() { Ok(()) } else { Err(Error::invalid(refused).into()) }
 }

@@ -9,11 +9,13 @@ use crate::http::query;
 use crate::http::reply::{Json, NoContent, Page, RawJson};
 use crate::http::request::{JsonBody, Path};
 use crate::hub::Hub;
+use crate::members::{self, EXTERNAL_ID_LIMIT, NAME_LIMIT};
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::StatusCode;
 use std::borrow::Cow;
-use tieline_core::contacts::{self, Contact, Filter, MERGE_LIMIT, Upsert, Written, email, phone};
+use tieline_core::contacts::phone::Country;
+use tieline_core::contacts::{self, Contact, Filter, MERGE_LIMIT, Upsert, Written};
 use tieline_core::ids::ContactId;
 use tieline_core::keys::scopes::Scope;
 use tieline_core::time::Micros;
@@ -22,10 +24,6 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// Longest display name, characters.
-const NAME_LIMIT: usize = 200;
-/// Longest id of an integrator's, characters.
-const EXTERNAL_ID_LIMIT: usize = 255;
 /// Longest text to search for, characters.
 const SEARCH_LIMIT: usize = 100;
 /// The list and its order, for cursors.
@@ -107,12 +105,8 @@ struct ContactFilters {
     updated_since: Option<String>,
 }
 
-fn parse_email(text: Cow<str>) -> std::result::Result<String, fields::Refusal> {
-    email::normalise(&text, "").map(Cow::into_owned).map_err(refusal)
-}
-
 fn parse_phone(text: Cow<str>) -> std::result::Result<String, fields::Refusal> {
-    phone::normalise(&text, phone::Country::Unknown, "").map(Cow::into_owned).map_err(refusal)
+    members::phone(text, Country::Unknown)
 }
 
 fn written(written: &Written) -> axum::body::Bytes {
@@ -129,7 +123,7 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
     let tenant = caller.tenant();
     let (filter, page) = query::read(query.as_deref(), |query| {
         let filter = Filter {
-            email: query.text("email").parse(parse_email).optional(),
+            email: query.text("email").parse(members::email).optional(),
             phone: query
                 .text("phone")
                 // A plus sign that was not encoded arrives as a space.
@@ -167,7 +161,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
     let command = fields::read(&body.0, |body| contacts::Create {
         identity: Upsert {
             name: name(body.string("name"), NAME_LIMIT).optional(),
-            email: body.string("email").parse(parse_email).optional(),
+            email: body.string("email").parse(members::email).optional(),
             phone: body.string("phone").parse(parse_phone).optional(),
             external_id: body.string("externalId").chars(1..=EXTERNAL_ID_LIMIT).owned().optional(),
         },
@@ -204,7 +198,7 @@ async fn update(
     caller.needs(Scope::ContactsWrite)?;
     let command = fields::read(&body.0, |body| contacts::Update {
         name: nullable(name(body.string("name"), NAME_LIMIT).patch()),
-        email: nullable(body.string("email").parse(parse_email).patch()),
+        email: nullable(body.string("email").parse(members::email).patch()),
         phone: nullable(body.string("phone").parse(parse_phone).patch()),
         external_id: nullable(body.string("externalId").chars(1..=EXTERNAL_ID_LIMIT).owned().patch()),
         custom_fields: custom_fields(body.raw("customFields")),

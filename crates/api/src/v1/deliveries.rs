@@ -1,8 +1,8 @@
 //! The delivery log of a webhook on `/v1`: reading it, a test, the same delivery once more, and replay (contract D4).
 
-use super::webhooks::enabled;
 use super::{Result, replayed, respond};
 use crate::caller::Caller;
+use crate::endpoints::enabled;
 use crate::http::cursor::Cursor;
 use crate::http::fields::{self, Refusal};
 use crate::http::query;
@@ -110,7 +110,7 @@ async fn test(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(Endpoin
     enabled(&caller)?;
     caller.needs(Scope::WebhooksWrite)?;
     let (ctx, once) = (caller.ctx(), caller.once(b"", accepted));
-    let command = SendTest { endpoint: id, data: event::test_data, body: event::body };
+    let command = SendTest { endpoint: id, data: event::test_data, body: tieline_wire::body };
     let sent = hub.db.write(move |tx| {
         idempotency::once(tx, ctx.tenant, once.as_ref(), |tx| deliveries::send_test(tx, &ctx, &command))
     });
@@ -230,16 +230,22 @@ async fn replay(
     let ctx = caller.ctx();
     let wanted = wanted(&ctx.tenant, id, &body.0)?;
     let tenant = ctx.tenant;
-    let page = hub.db.read(move |read| webhooks::replay_page(read, tenant, &wanted)).await?;
+    let (format, page) = hub
+        .db
+        .read(move |read| {
+            let format = webhooks::get(read, tenant, id)?.format;
+            Ok::<_, tieline_core::Error>((format, webhooks::replay_page(read, tenant, &wanted)?))
+        })
+        .await?;
     let create = page.missing.iter().map(|(event, previous)| NewDelivery {
         endpoint: id,
         tenant,
         position: event.position,
         event: event.id,
-        event_type: event.name.clone(),
+        event_type: format.word(&event.name).to_owned(),
         conversation: event.conversation,
         sequence: event.sequence,
-        body: event::body(event, *previous),
+        body: tieline_wire::body(format, event, *previous),
     });
     let command = Replay { endpoint: id, again: page.again, create: create.collect() };
     let empty = command.again.is_empty() && command.create.is_empty();

@@ -1,8 +1,8 @@
 //! The durable feed: `/v1/events`, every event of the tenant for 30 days, oldest first.
 
 use super::Result;
-use super::webhooks::event_name;
 use crate::caller::Caller;
+use crate::endpoints::event_name;
 use crate::http::cursor::{Cursor, invalid_cursor};
 use crate::http::fields::Refusal;
 use crate::http::query::{self, Query};
@@ -15,6 +15,7 @@ use tieline_core::error::{Error, Kind};
 use tieline_core::events::{Stored, feed};
 use tieline_core::ids::{EventId, TenantId};
 use tieline_core::keys::scopes::Scope;
+use tieline_core::webhooks::Format;
 use tieline_db::Read;
 use tieline_wire::native::event::body;
 use utoipa::ToSchema;
@@ -143,7 +144,7 @@ pub(crate) fn types(q: &Query) -> Vec<String> {
         if names.len() > MAX_TYPES {
             return Err(Refusal::new("too_many", format!("may name at most {MAX_TYPES} events")));
         }
-        names.into_iter().map(event_name).collect::<std::result::Result<Vec<_>, _>>()
+        names.into_iter().map(|name| event_name(Format::Native, name)).collect::<std::result::Result<Vec<_>, _>>()
     };
     q.text("types").parse(parse).optional().unwrap_or_default()
 }

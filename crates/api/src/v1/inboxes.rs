@@ -1,9 +1,9 @@
 //! Inboxes on `/v1`.
 
 use super::shared::{self, name, nullable};
-use super::webhooks::{HEADER_PREFIX, enabled, new_secret};
 use super::{Result, created};
 use crate::caller::Caller;
+use crate::endpoints::{enabled, header_prefix, new_secret};
 use crate::http::fields::{self, Field, Patch, Refusal};
 use crate::http::reply::{Json, NoContent, Page};
 use crate::http::request::{JsonBody, Path};
@@ -16,6 +16,7 @@ use tieline_core::error::Error;
 use tieline_core::ids::InboxId;
 use tieline_core::inboxes::{self, Hook, Inbox, Made};
 use tieline_core::keys::scopes::Scope;
+use tieline_core::webhooks::Format;
 use tieline_delivery::egress::EgressPolicy;
 use tieline_wire::native::inbox::InboxView;
 use utoipa::ToSchema;
@@ -80,7 +81,7 @@ async fn hook(hub: &Hub, caller: &Caller, url: String) -> std::result::Result<(H
         |refusal: tieline_delivery::egress::Refusal| Error::field("/webhookUrl", refusal.code, refusal.detail);
     hub.guard.check_at_save(&url).await.map_err(refused)?;
     let (text, secret, secret_prefix) = new_secret(hub)?;
-    Ok((Hook { url, header_prefix: HEADER_PREFIX.to_owned(), secret, secret_prefix }, text))
+    Ok((Hook { url, header_prefix: header_prefix(Format::Native).to_owned(), secret, secret_prefix }, text))
 }
 
 /// List inboxes

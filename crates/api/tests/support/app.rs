@@ -36,7 +36,8 @@ pub struct App {
     /// A key of tenant `acme` with every scope, live.
     pub key: String,
     router: Router,
-    validator: Validator,
+    /// Of each documented dialect, by where its paths begin.
+    validators: Validators,
     /// Database and attachments.
     pub folder: tempfile::TempDir,
 }
@@ -77,8 +78,10 @@ fn counted(bytes: &mut [u8]) -> Result<(), Error> {
     Ok(())
 }
 
+type Validators = Vec<(&'static str, Validator)>;
+
 /// A server on this database, with nothing in memory.
-fn serve(db: &Db, folder: &std::path::Path) -> (Hub, Router, Validator) {
+fn serve(db: &Db, folder: &std::path::Path) -> (Hub, Router, Validators) {
     let policy = EgressPolicy::parse("127.0.0.1/32", true).expect("parses");
     let resolver = Resolver::Fixed(Arc::new(|_| Answer::Addresses(vec!["93.184.216.34".parse().expect("an address")])));
     let keyring = Keyring::from_bytes([7; 32]);
@@ -94,11 +97,14 @@ fn serve(db: &Db, folder: &std::path::Path) -> (Hub, Router, Validator) {
         proxies: TrustedProxies::parse("10.0.0.0/8").expect("parses"),
         random: counted,
     });
-    let (router, document) = tieline_api::app(hub.clone());
+    let (router, _) = tieline_api::app(hub.clone());
     let edge = Edge::new(Some("http://tieline.test"), ());
     let router = edge.body_limit(UPLOAD_ROUTE, upload_body_limit(&hub)).log(hub.requests().clone()).around(router);
-    let document = serde_json::to_value(&document).expect("a document");
-    (hub, router, Validator::new(document))
+    let validators = tieline_api::documents().into_iter().map(|(name, document)| {
+        let document = serde_json::to_value(&document).expect("a document");
+        (if name == "v1" { "/v1/" } else { "/api/v1/" }, Validator::new(document))
+    });
+    (hub, router, validators.collect())
 }
 
 impl App {
@@ -110,8 +116,8 @@ impl App {
         config.clock = Arc::new(clock.clone());
         config.seed = Some(1);
         let db = Db::open(config).expect("opens");
-        let (hub, router, validator) = serve(&db, folder.path());
-        let mut app = App { hub, db, clock, key: String::new(), router, validator, folder };
+        let (hub, router, validators) = serve(&db, folder.path());
+        let mut app = App { hub, db, clock, key: String::new(), router, validators, folder };
         app.tenant("acme").await;
         app.key = app.key("acme", Mode::Live, &["full_access"]).await;
         app
@@ -119,8 +125,8 @@ impl App {
 
     /// The same database served anew, as after a restart.
     pub fn restarted(self) -> App {
-        let (hub, router, validator) = serve(&self.db, self.folder.path());
-        App { hub, router, validator, ..self }
+        let (hub, router, validators) = serve(&self.db, self.folder.path());
+        App { hub, router, validators, ..self }
     }
 
     /// Makes a tenant whose limits no test meets that does not set them.
@@ -132,16 +138,24 @@ impl App {
 
     /// Makes a key of a tenant with these scopes.
     pub async fn key(&self, slug: &str, mode: Mode, scopes: &[&str]) -> String {
-        self.make_key(slug, mode, scopes, None).await
+        self.make_key(Prefix::Sa, slug, mode, scopes, None).await
     }
 
     /// Makes a live key of a tenant with every scope that stops working at this time.
     pub async fn expiring_key(&self, slug: &str, at: i64) -> String {
-        self.make_key(slug, Mode::Live, &["full_access"], Some(at)).await
+        self.make_key(Prefix::Sa, slug, Mode::Live, &["full_access"], Some(at)).await
     }
 
-    async fn make_key(&self, slug: &str, mode: Mode, scopes: &[&str], expires_at: Option<i64>) -> String {
-        let text = mint(Prefix::Sa, mode, self.hub.random().expect("random"));
+    /// Makes a key that begins with this prefix.
+    pub async fn make_key(
+        &self,
+        prefix: Prefix,
+        slug: &str,
+        mode: Mode,
+        scopes: &[&str],
+        expires_at: Option<i64>,
+    ) -> String {
+        let text = mint(prefix, mode, self.hub.random().expect("random"));
         let scopes = Scopes::parse(scopes.iter().copied(), "/scopes").expect("scopes");
         let (slug, key) = (slug.to_owned(), text.clone());
         let made: Result<_, Error> = self
@@ -182,11 +196,14 @@ impl App {
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, 32 << 20).await.expect("a body").to_vec();
         let content_type = parts.headers.get("content-type").map(|value| value.to_str().expect("text").to_owned());
-        let documented = path.starts_with("/v1/")
-            && !(matches!(parts.status.as_u16(), 404 | 405) && self.validator.template(&path).is_none());
-        if documented && parts.status != StatusCode::METHOD_NOT_ALLOWED {
-            let checked =
-                self.validator.check(method.as_str(), &path, parts.status.as_u16(), content_type.as_deref(), &body);
+        let validator =
+            self.validators.iter().find(|(begin, _)| path.starts_with(begin)).map(|(_, validator)| validator);
+        let status = parts.status.as_u16();
+        if let Some(validator) = validator
+            && status != 405
+            && !(status == 404 && validator.template(&path).is_none())
+        {
+            let checked = validator.check(method.as_str(), &path, status, content_type.as_deref(), &body);
             if let Err(error) = checked {
                 panic!("{error}\n{}", String::from_utf8_lossy(&body));
             }

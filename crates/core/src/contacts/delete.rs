@@ -3,6 +3,7 @@
 use super::{locked, sql};
 use crate::ctx::Ctx;
 use crate::ids::ContactId;
+use crate::tenants::contacts_gone;
 use crate::{Error, Result};
 use tieline_db::{Tx, params};
 
@@ -21,5 +22,5 @@ pub fn delete(tx: &mut Tx, ctx: &Ctx, id: ContactId) -> Result<()> {
     for statement in [sql::DELETE_HANDLES, sql::DELETE_ALIASES, sql::DELETE] {
         tx.execute(statement, &params)?;
     }
-    Ok(())
+    contacts_gone(tx, ctx.tenant, 1)
 }

@@ -3,7 +3,8 @@
 use super::{Contact, contact, get, handle, match_key, owner, sql};
 use crate::Result;
 use crate::ids::TenantId;
-use crate::page::Page;
+use crate::page::{Numbered, Page, Rows, Stretch};
+use crate::tenants;
 use tieline_db::{Read, params};
 
 /// Rows that one search looks at; its page then ends, however few it found, and the cursor leads on from there.
@@ -78,6 +79,47 @@ pub fn list(read: &mut Read, tenant: TenantId, filter: &Filter, page: Page) -> R
         }
     }
     Ok(List { rows, stopped_at: Some(before) })
+}
+
+/// A page of the tenant's contacts, last changed first.
+///
+/// Errors: `validation_error` for a page that lies too deep.
+pub fn numbered(read: &mut Read, tenant: TenantId, page: Numbered) -> Result<Rows<Contact>> {
+    let total = tenants::counts(read, tenant)?.contacts;
+    let Some(Stretch { from_oldest, skip, take }) = page.stretch(total)? else {
+        return Ok(Rows { rows: Vec::new(), total });
+    };
+    let sql = if from_oldest { sql::NUMBERED_FROM_OLDEST } else { sql::NUMBERED };
+    Ok(Rows { rows: read.all(sql, &params![tenant.0, take, skip], |row| contact(row, 0))?, total })
+}
+
+/// A page of the contacts that a search finds, and whether all contacts were looked at. Whoever has `phone` or `email`
+/// (normalised) as an address comes first, however long ago they changed; then those among the last changed
+/// [`SEARCH_SCAN`] whose name, primary email or primary phone holds `search`.
+pub fn found(
+    read: &mut Read,
+    tenant: TenantId,
+    search: &str,
+    (email, phone): (Option<&str>, Option<&str>),
+    page: Numbered,
+) -> Result<(Rows<Contact>, bool)> {
+    let mut rows: Vec<Contact> = Vec::new();
+    for (kind, value) in [(handle::EMAIL, email), (handle::PHONE, phone)] {
+        let Some(value) = value else { continue };
+        if let Some(id) = owner(read, tenant, kind, &match_key(kind, value))?
+            && rows.iter().all(|row| row.id != id)
+        {
+            rows.push(get(read, tenant, id)?);
+        }
+    }
+    let filter = Filter { search: Some(search.to_owned()), ..Filter::default() };
+    let all = list(read, tenant, &filter, Page::first(SEARCH_SCAN as i64 + 1))?;
+    let owners: Vec<_> = rows.iter().map(|row| row.id).collect();
+    rows.extend(all.rows.into_iter().filter(|row| !owners.contains(&row.id)));
+    let total = rows.len() as i64;
+    let skip = (page.page - 1).saturating_mul(page.limit).min(total);
+    let rows = rows.into_iter().skip(skip as usize).take(page.limit as usize).collect();
+    Ok((Rows { rows, total }, all.stopped_at.is_none()))
 }
 
 fn matches(contact: &Contact, needle: &str) -> bool {

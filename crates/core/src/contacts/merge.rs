@@ -8,6 +8,7 @@ use super::{Contact, handle, locked, match_key, resolve, sql};
 use crate::ctx::Ctx;
 use crate::events::Change;
 use crate::ids::ContactId;
+use crate::tenants::contacts_gone;
 use crate::{Error, FieldError, Result};
 use serde_json::{Map, Value};
 use tieline_db::{Tx, params};
@@ -79,6 +80,7 @@ pub fn merge(tx: &mut Tx, ctx: &Ctx, target: ContactId, from: &[ContactId]) -> R
     let merged: Vec<String> = sources.iter().map(|source| source.id.to_string()).collect();
     changes.push(Change::new("mergedFrom", Value::Array(Vec::new()), merged));
     save(tx, ctx, &mut contact, &changes)?;
+    contacts_gone(tx, ctx.tenant, sources.len() as i64)?;
     Ok(contact)
 }
 

@@ -10,14 +10,14 @@ mod upsert;
 mod write;
 
 pub use delete::delete;
-pub use list::{Filter, List, list};
+pub use list::{Filter, List, found, list, numbered};
 pub use merge::{MERGE_LIMIT, merge};
 pub use upsert::{Upsert, Upserted, upsert_many};
 pub use write::{Create, Update, Written, create, update};
 
 use crate::ids::{ContactId, TenantId};
 use crate::{Error, Result};
-use tieline_db::{Read, Row, Tx, params};
+use tieline_db::{Param, Read, Row, Tx, params};
 
 /// A customer.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,11 +123,24 @@ const LOCK_ATTEMPTS: usize = 5;
 fn locked(tx: &mut Tx, tenant: TenantId, id: ContactId) -> Result<Contact> {
     for _ in 0..LOCK_ATTEMPTS {
         let found = resolve(tx, tenant, id)?;
-        if tx.execute(sql::LOCK, &params![tenant.0, found.0])? == 1 {
-            return get(tx, tenant, found);
+        match tx.lock(&sql::LOCK, &params![tenant.0, found.0])? {
+            Some(0) => {}
+            _ => return get(tx, tenant, found),
         }
     }
     Err(Error::not_found("contact"))
+}
+
+/// Keeps these contacts from being merged away or deleted before the transaction ends, so that conversations can be opened
+/// for them. When one has gone already, since it was read, the transaction runs again.
+pub(crate) fn hold(tx: &mut Tx, mut contacts: Vec<(TenantId, ContactId)>) -> Result<()> {
+    contacts.sort();
+    contacts.dedup();
+    let params: Vec<Param> = contacts.iter().flat_map(|(tenant, id)| params![tenant.0, id.0]).collect();
+    match tx.lock(&sql::HOLD, &params)? {
+        Some(held) if held < contacts.len() as u64 => Err(tx.lost_race("a merge of a contact").into()),
+        _ => Ok(()),
+    }
 }
 
 /// The owner of a handle, by its match key.

@@ -68,14 +68,39 @@ pub const LIST: &str = concat!(
     " from contacts c where c.tenant_id = $1 and c.updated_at >= $2 and (c.updated_at, c.id) < ($3, $4) \
      order by c.updated_at desc, c.id desc limit $5"
 );
+// Pages by number: places are passed over in the narrow index, then the page's rows are read. The sum keeps SQLite from
+// walking that index once more for the order.
+macro_rules! numbered {
+    ($order:literal) => {
+        concat!(
+            "select ",
+            columns!(),
+            " from contacts c where c.tenant_id = $1 and c.id in (select i.id from contacts i where i.tenant_id = $1 \
+             order by i.updated_at ",
+            $order,
+            ", i.id ",
+            $order,
+            " limit $2 offset $3) order by c.updated_at + 0 desc, c.id desc"
+        )
+    };
+}
+pub const NUMBERED: &str = numbered!("desc");
+pub const NUMBERED_FROM_OLDEST: &str = numbered!("asc");
 pub const ALIAS: &str = "select contact_id from contact_aliases where tenant_id = $1 and id = $2";
 pub const MERGED_FROM: &str =
     "select id from contact_aliases where tenant_id = $1 and contact_id = $2 order by created_at, id limit $3";
 pub const HANDLES: &str = "select kind, value, is_primary from handles where tenant_id = $1 and contact_id = $2 \
      order by kind, is_primary desc, created_at, match_key limit $3";
 pub const OWNER: &str = "select contact_id from handles where tenant_id = $1 and kind = $2 and match_key = $3";
-/// Changes nothing; on PostgreSQL it holds the row until the end of the transaction.
-pub const LOCK: &str = "update contacts set name = name where tenant_id = $1 and id = $2";
+pub static LOCK: Many = Many::new(
+    "select 1 from contacts where tenant_id = :tenant_id and id = :id order by tenant_id, id for update",
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
+/// Against being merged away or deleted, not against changes.
+pub static HOLD: Many = Many::new(
+    "select 1 from contacts where tenant_id = :tenant_id and id = :id order by tenant_id, id for key share",
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
 pub const UPDATE: &str = "update contacts set name = $3, email = $4, phone = $5, external_id = $6, custom_fields = $7, \
      updated_at = $8 where tenant_id = $1 and id = $2";
 pub const TAKE_HANDLE: &str = "insert into handles (tenant_id, kind, match_key, value, contact_id, is_primary, created_at) \

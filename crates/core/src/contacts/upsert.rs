@@ -68,12 +68,24 @@ pub fn upsert_many(
         }
     }
     // Who owns each handle asked for.
-    let mut owned: HashMap<(usize, &'static str), Contact> = HashMap::new();
-    tx.select_many(&sql::BY_HANDLE, &params, |row| {
-        let ordinal: i64 = row.get(0)?;
-        owned.insert(owners[ordinal as usize], contact(row, 1)?);
-        Ok(())
-    })?;
+    let mut owned = owners_of(tx, &params, &owners)?;
+    if tx.is_shared() {
+        // Where something is to be filled in, nobody else changes the contact meanwhile.
+        let mut filled: Vec<_> = Vec::new();
+        for (index, (ctx, upsert)) in commands.iter().enumerate() {
+            let Some(known) = keyed[index].iter().find_map(|(kind, ..)| owned.get(&(index, *kind))) else { continue };
+            if !fill(known.clone(), upsert, |kind| !owned.contains_key(&(index, kind)), now).1.is_empty() {
+                filled.push((ctx.tenant, known.id));
+            }
+        }
+        if !filled.is_empty() {
+            filled.sort();
+            filled.dedup();
+            let rows: Vec<Param> = filled.iter().flat_map(|(tenant, id)| params![tenant.0, id.0]).collect();
+            tx.lock(&sql::LOCK, &rows)?;
+            owned = owners_of(tx, &params, &owners)?;
+        }
+    }
 
     let mut results: Vec<Upserted> = Vec::with_capacity(commands.len());
     let mut inserts: Vec<Param> = Vec::new();
@@ -138,6 +150,21 @@ pub fn upsert_many(
         }
     }
     Ok(results)
+}
+
+/// The owner of each handle that has one, by the command and the kind.
+fn owners_of(
+    tx: &mut Tx,
+    params: &[Param],
+    asked: &[(usize, &'static str)],
+) -> Result<HashMap<(usize, &'static str), Contact>> {
+    let mut owned = HashMap::new();
+    tx.select_many(&sql::BY_HANDLE, params, |row| {
+        let ordinal: i64 = row.get(0)?;
+        owned.insert(asked[ordinal as usize], contact(row, 1)?);
+        Ok(())
+    })?;
+    Ok(owned)
 }
 
 /// Fills what is empty; `free` says whether nobody owns the handle of that kind yet.

@@ -10,6 +10,7 @@ use super::open::{insert_many, to_engine};
 use super::status::{Command, Moment, Outcome, Status};
 use super::{Conversation, sql, take_numbers};
 use crate::attachments::{self, Attached};
+use crate::contacts;
 use crate::ctx::Ctx;
 use crate::events::{Batch, Event};
 use crate::idempotency::{self, Once, Reply};
@@ -230,6 +231,8 @@ impl Set<'_> {
         });
         attachments::fill(tx, before)?;
         holders.retain(|key| !self.states.contains_key(key));
+        holders.sort();
+        holders.dedup();
         self.states.extend(change::lock_many(tx, &holders)?);
         Ok(())
     }
@@ -274,6 +277,7 @@ impl Set<'_> {
         if message.direction != Direction::Note {
             v.last_message_at = Some(now);
         }
+        v.message_count += i64::from(message.direction.is_said());
         if message.direction == Direction::Inbound {
             v.last_contact_message_at = Some(now);
         }
@@ -325,6 +329,7 @@ impl Set<'_> {
             merged_into: None,
             reopen_count: 0,
             event_sequence: 0,
+            message_count: 0,
             last_message_at: None,
             last_contact_message_at: None,
             created_at: now,
@@ -333,6 +338,7 @@ impl Set<'_> {
             archived_at: None,
             previous: Some(old.id),
         };
+        contacts::hold(tx, vec![(archived.0, v.contact.id)])?;
         let key = (archived.0, v.id);
         let sequence = change::next(&mut v);
         self.events.add(tx, ctx, &Event::ConversationCreated { conversation: &v }, sequence)?;

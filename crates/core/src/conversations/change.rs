@@ -25,9 +25,10 @@ pub(crate) fn lock(tx: &mut Tx, tenant: TenantId, id: ConversationId) -> Result<
     lock_many(tx, &[key])?.remove(&key).ok_or_else(|| Error::not_found("conversation"))
 }
 
-/// The conversations that exist of these, to be changed in this transaction.
+/// The conversations that exist of these, to be changed in this transaction. Whoever locks several gives them sorted.
 pub(crate) fn lock_many(tx: &mut Tx, keys: &[Key]) -> Result<HashMap<Key, Conversation>> {
     let params: Vec<Param> = keys.iter().flat_map(|(tenant, id)| params![tenant.0, id.0]).collect();
+    tx.lock(&sql::LOCK, &params)?;
     let mut found = HashMap::with_capacity(keys.len());
     tx.select_many(&sql::GET_MANY, &params, |row| {
         let (tenant, id) = keys[row.get::<i64>(0)? as usize];
@@ -35,6 +36,12 @@ pub(crate) fn lock_many(tx: &mut Tx, keys: &[Key]) -> Result<HashMap<Key, Conver
         Ok(())
     })?;
     Ok(found)
+}
+
+/// Keeps others from changing a conversation until the transaction ends; nothing where there is none.
+pub(crate) fn hold(tx: &mut Tx, tenant: TenantId, id: ConversationId) -> Result<()> {
+    tx.lock(&sql::LOCK, &params![tenant.0, id.0])?;
+    Ok(())
 }
 
 /// Writes the changed conversations back.
@@ -58,6 +65,7 @@ pub(crate) fn save_many<'v>(
             v.merged_into.map(|id| id.0),
             v.reopen_count,
             v.event_sequence,
+            v.message_count,
             v.last_message_at,
             v.last_contact_message_at,
             v.updated_at,

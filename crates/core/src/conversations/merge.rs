@@ -42,6 +42,7 @@ pub fn merge(tx: &mut Tx, ctx: &Ctx, cmd: &Merge) -> Result<Conversation> {
     }
     from.merged_into = Some(into.id);
     tx.execute(messages::sql::MOVE, &params![ctx.tenant.0, from.id.0, into.id.0])?;
+    into.message_count += std::mem::take(&mut from.message_count);
     into.last_message_at = into.last_message_at.max(from.last_message_at);
     into.last_contact_message_at = into.last_contact_message_at.max(from.last_contact_message_at);
     into.engagement = engagement(tx, ctx, &into)?;

@@ -12,8 +12,8 @@ mod tagging;
 mod update;
 
 pub use append::{Append, AppendVerb, Appended};
-pub(crate) use change::{lock, next as next_event, save, wake};
-pub use list::{AgentFilter, Filter, Sort, by_reference, get, holder, list};
+pub(crate) use change::{hold, lock, next as next_event, save, wake};
+pub use list::{AgentFilter, Filter, Sort, by_reference, get, holder, list, numbered};
 pub use merge::{Merge, merge};
 pub use open::{Customer, StartOutbound, StartOutboundVerb, Started};
 pub use tagging::{TAGS_LIMIT, set_tag};
@@ -65,6 +65,8 @@ pub struct Conversation {
     pub reopen_count: i64,
     /// Events so far; the next one is this plus one.
     pub event_sequence: i64,
+    /// Messages that the customer sees: inbound and outbound ones.
+    pub message_count: i64,
     /// Newest message, by our clock.
     pub last_message_at: Option<i64>,
     /// Newest message of the customer, by our clock.
@@ -111,11 +113,12 @@ pub(crate) fn conversation(row: &Row, at: usize) -> tieline_db::Result<Conversat
         done_at: row.get(at + 20)?,
         archived_at: row.get(at + 21)?,
         previous: row.get::<Option<_>>(at + 22)?.map(ConversationId::from_uuid),
+        message_count: row.get(at + 23)?,
         tags: row
-            .get::<Option<String>>(at + 23)?
+            .get::<Option<String>>(at + 24)?
             .map(|slugs| slugs.split(' ').map(str::to_owned).collect())
             .unwrap_or_default(),
-        contact: contacts::contact(row, at + 24)?,
+        contact: contacts::contact(row, at + 25)?,
     })
 }
 

@@ -162,6 +162,7 @@ fn run(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Resul
             merged_into: None,
             reopen_count: 0,
             event_sequence: 1 + cmd.message.is_some() as i64,
+            message_count: cmd.message.is_some() as i64,
             last_message_at: cmd.message.as_ref().map(|_| now),
             last_contact_message_at: cmd
                 .message
@@ -345,7 +346,14 @@ fn contacts(
             upserts.push((&commands[*index].ctx, upsert));
         }
     }
-    let mut found = upsert_many(tx, &upserts, events, numbers)?.into_iter();
+    let found = upsert_many(tx, &upserts, events, numbers)?;
+    if tx.is_shared() {
+        let named = known.iter().map(|(index, contact)| (commands[*index].ctx.tenant, contact.id));
+        let known = upserts.iter().zip(&found).filter(|(_, found)| !found.created);
+        let held = named.chain(known.map(|((ctx, _), found)| (ctx.tenant, found.contact.id))).collect();
+        contacts::hold(tx, held)?;
+    }
+    let mut found = found.into_iter();
     let contact = |index| known.remove(index).or_else(|| Some(found.next()?.contact));
     let contacts: Option<Vec<Contact>> = open.iter().map(contact).collect();
     contacts.ok_or_else(|| Error::internal("a contact is missing"))
@@ -365,7 +373,7 @@ fn insert(tx: &mut Tx, commands: &[&StartOutbound], open: &[usize], started: &[S
 
 /// Writes new conversations.
 pub(super) fn insert_many(tx: &mut Tx, conversations: &[(i64, &Conversation)]) -> Result<()> {
-    let mut rows: Vec<Param> = Vec::with_capacity(conversations.len() * 19);
+    let mut rows: Vec<Param> = Vec::with_capacity(conversations.len() * 20);
     for (tenant, v) in conversations {
         rows.extend(params![
             *tenant,
@@ -384,6 +392,7 @@ pub(super) fn insert_many(tx: &mut Tx, conversations: &[(i64, &Conversation)]) -
             &v.metadata,
             v.previous.map(|id| id.0),
             v.event_sequence,
+            v.message_count,
             v.last_message_at,
             v.last_contact_message_at,
             v.created_at

@@ -9,7 +9,7 @@ macro_rules! columns {
             "v.id, v.number, v.inbox_id, v.channel, v.subject, v.status, v.engagement, v.external_reference, v.team_id, \
              v.agent_id, v.custom_fields, v.metadata, v.snoozed_until, v.merged_into_id, v.reopen_count, v.event_sequence, \
              v.last_message_at, v.last_contact_message_at, v.created_at, v.updated_at, v.done_at, v.archived_at, \
-             v.previous_id, \
+             v.previous_id, v.message_count, \
              (select string_agg(g.slug, ' ' order by g.slug) from conversation_tags vg \
               join tags g on g.tenant_id = vg.tenant_id and g.id = vg.tag_id \
               where vg.tenant_id = v.tenant_id and vg.conversation_id = v.id), ",
@@ -30,7 +30,7 @@ pub static SAVE: Many = Many::new(
     "update conversations set subject = :subject, status = :status, engagement = :engagement, team_id = :team_id, \
      agent_id = :agent_id, custom_fields = :custom_fields, metadata = :metadata, snoozed_until = :snoozed_until, \
      merged_into_id = :merged_into_id, reopen_count = :reopen_count, event_sequence = :event_sequence, \
-     last_message_at = :last_message_at, last_contact_message_at = :last_contact_message_at, updated_at = :updated_at, \
+     message_count = :message_count, last_message_at = :last_message_at, last_contact_message_at = :last_contact_message_at, updated_at = :updated_at, \
      done_at = :done_at, archived_at = :archived_at where tenant_id = :tenant_id and id = :id",
     &[
         ("tenant_id", Ty::Int),
@@ -46,12 +46,17 @@ pub static SAVE: Many = Many::new(
         ("merged_into_id", Ty::Uuid),
         ("reopen_count", Ty::Int),
         ("event_sequence", Ty::Int),
+        ("message_count", Ty::Int),
         ("last_message_at", Ty::Int),
         ("last_contact_message_at", Ty::Int),
         ("updated_at", Ty::Int),
         ("done_at", Ty::Int),
         ("archived_at", Ty::Int),
     ],
+);
+pub static LOCK: Many = Many::new(
+    "select 1 from conversations where tenant_id = :tenant_id and id = :id order by tenant_id, id for update",
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
 );
 pub static GET_MANY: Many = Many::new(
     concat!("select :ord, ", columns!(), from!(), " where v.tenant_id = :tenant_id and v.id = :id"),
@@ -64,9 +69,9 @@ pub static BY_REFERENCE: Many = Many::new(
 pub static INSERT: Many = Many::new(
     "insert into conversations (tenant_id, id, number, inbox_id, contact_id, channel, subject, status, engagement, \
      external_reference, team_id, agent_id, custom_fields, metadata, previous_id, reopen_count, event_sequence, \
-     last_message_at, last_contact_message_at, created_at, updated_at) \
+     message_count, last_message_at, last_contact_message_at, created_at, updated_at) \
      values (:tenant_id, :id, :number, :inbox_id, :contact_id, :channel, :subject, :status, :engagement, :reference, \
-     :team_id, :agent_id, :custom_fields, :metadata, :previous_id, 0, :event_sequence, :last_message_at, :last_contact_message_at, \
+     :team_id, :agent_id, :custom_fields, :metadata, :previous_id, 0, :event_sequence, :message_count, :last_message_at, :last_contact_message_at, \
      :at, :at)",
     &[
         ("tenant_id", Ty::Int),
@@ -85,6 +90,7 @@ pub static INSERT: Many = Many::new(
         ("metadata", Ty::Text),
         ("previous_id", Ty::Uuid),
         ("event_sequence", Ty::Int),
+        ("message_count", Ty::Int),
         ("last_message_at", Ty::Int),
         ("last_contact_message_at", Ty::Int),
         ("at", Ty::Int),
@@ -205,3 +211,25 @@ pub const LIST_CREATED: &str = created!(rare!("(v.contact_id = $10 or $10 is nul
 pub const LIST_CREATED_OF_CONTACT: &str = created!(rare!(of_contact!()));
 pub const BY_THEIR_REFERENCE: &str =
     concat!("select ", columns!(), from!(), "where v.tenant_id = $1 and v.external_reference = $2");
+
+// Pages by number: places are passed over in the narrow index, then the page's rows are read.
+macro_rules! numbered {
+    ($status:literal, $order:literal) => {
+        concat!(
+            "select ",
+            columns!(),
+            from!(),
+            "where v.tenant_id = $1 and v.id in (select i.id from conversations i where i.tenant_id = $1",
+            $status,
+            " order by i.updated_at ",
+            $order,
+            ", i.id ",
+            $order,
+            " limit $2 offset $3) order by v.updated_at + 0 desc, v.id desc"
+        )
+    };
+}
+pub const NUMBERED: &str = numbered!("", "desc");
+pub const NUMBERED_FROM_OLDEST: &str = numbered!("", "asc");
+pub const NUMBERED_OF_STATUS: &str = numbered!(" and i.status = $4", "desc");
+pub const NUMBERED_OF_STATUS_FROM_OLDEST: &str = numbered!(" and i.status = $4", "asc");

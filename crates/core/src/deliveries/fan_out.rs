@@ -70,15 +70,11 @@ pub fn fan_out(tx: &mut Tx, cmd: &FanOut) -> Result<Option<FannedOut>> {
     let mut endpoints: Vec<EndpointId> = cmd.deliveries.iter().map(|delivery| delivery.endpoint).collect();
     endpoints.sort();
     endpoints.dedup();
-    let now = tx.now();
+    let locked: Vec<Param> = endpoints.iter().map(|endpoint| endpoint.0.into()).collect();
+    tx.lock(&sql::LOCK, &locked)?;
     let mut epochs = Vec::with_capacity(endpoints.len());
     for endpoint in endpoints {
-        let row = |row: &Row| Ok((row.get::<i64>(0)?, row.get::<Option<i64>>(1)?));
-        let Some((epoch, due_at)) = tx.opt(sql::LEASED, &params![endpoint.0], row)? else { continue };
-        epochs.push((endpoint, epoch));
-        if due_at.is_none_or(|due_at| due_at > now) {
-            make_due(tx, endpoint)?;
-        }
+        epochs.extend(set_due(tx, endpoint)?.map(|epoch| (endpoint, epoch)));
     }
     Ok(Some(FannedOut { ids, epochs }))
 }
@@ -106,12 +102,25 @@ pub(crate) fn insert(tx: &mut Tx, deliveries: &[NewDelivery]) -> Result<Vec<Deli
     Ok(ids)
 }
 
-/// Tells the senders that the endpoint has something to send now.
+/// Tells the senders that the endpoint has something to send now. Its row is locked: whoever would give it back meanwhile
+/// waits, and then sees what there is to send.
 pub(crate) fn make_due(tx: &mut Tx, endpoint: EndpointId) -> Result<()> {
-    let now = tx.now();
-    tx.execute(sql::MAKE_DUE, &params![endpoint.0, now])?;
+    tx.lock(&sql::LOCK, &params![endpoint.0])?;
+    set_due(tx, endpoint)?;
     tx.signal(DELIVERIES);
     Ok(())
+}
+
+/// Makes the locked endpoint due, if it is not; the epoch of its present or last lease, none when it was deleted.
+fn set_due(tx: &mut Tx, endpoint: EndpointId) -> Result<Option<i64>> {
+    let now = tx.now();
+    let row = |row: &Row| Ok((row.get::<i64>(0)?, row.get::<Option<i64>>(1)?));
+    let Some((epoch, due_at)) = tx.opt(sql::LEASED, &params![endpoint.0], row)? else { return Ok(None) };
+    if due_at.is_none_or(|due_at| due_at > now) {
+        tx.execute(sql::MAKE_DUE, &params![endpoint.0, now])?;
+        tx.signal(DELIVERIES);
+    }
+    Ok(Some(epoch))
 }
 
 /// For each pair, the highest sequence number that the endpoint was given of the conversation, if any.

@@ -27,7 +27,7 @@ pub struct Claimed {
 /// another [`LEASE_US`]: until then they are not taken, because a new epoch would void what is in flight.
 pub fn claim(tx: &mut Tx, node: &str, limit: i64) -> Result<Vec<Claimed>> {
     let now = tx.now();
-    let due = tx.all(sql::DUE, &params![now, node, now - LEASE_US, limit], |row| {
+    let mut due = tx.all(sql::DUE, &params![now, node, now - LEASE_US, limit], |row| {
         Ok(Claimed {
             endpoint: EndpointId::from_uuid(row.get(0)?),
             tenant: TenantId(row.get(1)?),
@@ -41,6 +41,7 @@ pub fn claim(tx: &mut Tx, node: &str, limit: i64) -> Result<Vec<Claimed>> {
             },
         })
     })?;
+    due.sort_by_key(|one| one.endpoint); // so that two nodes lock rows in one order
     let mut claimed = Vec::with_capacity(due.len());
     for one in due {
         let params = params![one.endpoint.0, node, now + LEASE_US, one.epoch, now];
@@ -79,17 +80,28 @@ pub struct Park {
 
 /// Gives an endpoint back; false when deliveries that the sender has not seen wait, or the lease was lost.
 pub fn park(tx: &mut Tx, cmd: &Park) -> Result<bool> {
+    tx.lock(&sql::LOCK, &params![cmd.endpoint.0])?; // fan-out may be giving it something
     let params = params![cmd.endpoint.0, cmd.epoch, cmd.next_due_at, cmd.seen.0, cmd.seen.1.0];
     Ok(tx.execute(sql::PARK, &params)? == 1)
 }
 
 /// Endpoints that somebody must look at, each with its epoch: due and held by nobody, or with a delivery that a person asked
-/// for. A sender that holds an older epoch has lost its lease.
-pub fn waiting(read: &mut tieline_db::Read, limit: i64) -> Result<Vec<(EndpointId, i64)>> {
+/// for, or `held` by the one who asks, who has seen up to the place given, and with a delivery after it. A sender that holds
+/// an older epoch has lost its lease.
+pub fn waiting(
+    read: &mut tieline_db::Read,
+    limit: i64,
+    held: &[(EndpointId, (i64, DeliveryId))],
+) -> Result<Vec<(EndpointId, i64)>> {
     let now = read.now();
     let row = |row: &tieline_db::Row| Ok((EndpointId::from_uuid(row.get(0)?), row.get(1)?));
     let mut found = read.all(sql::FREE_AND_DUE, &params![now, limit], row)?;
     found.extend(read.all(sql::ASKED_FOR, &params![limit], row)?);
+    let rows: Vec<Param> = held.iter().flat_map(|(endpoint, seen)| params![endpoint.0, seen.0, seen.1.0]).collect();
+    read.select_many(&sql::UNSEEN, &rows, |row| {
+        found.push((held[row.get::<i64>(0)? as usize].0, row.get(1)?));
+        Ok(())
+    })?;
     Ok(found)
 }
 

@@ -5,7 +5,7 @@ use super::{Status, make_due, sql};
 use crate::ctx::Ctx;
 use crate::events::{Stored, WEBHOOK_TEST, feed};
 use crate::ids::{DeliveryId, EndpointId, EventId};
-use crate::webhooks::{self, Endpoint};
+use crate::webhooks::{self, Endpoint, Format};
 use crate::{Error, Result};
 use tieline_db::{Tx, params};
 
@@ -16,8 +16,8 @@ pub struct SendTest {
     pub endpoint: EndpointId,
     /// Writes the data of the event in the native shape.
     pub data: fn(&Endpoint) -> String,
-    /// Writes the body of an event that is not in the log.
-    pub body: fn(&Stored, Option<i64>) -> String,
+    /// Writes the body of an event that is not in the log, in the endpoint's format.
+    pub body: fn(Format, &Stored, Option<i64>) -> String,
 }
 
 /// Sends `webhook.test` to one endpoint. The event has an id of its own and is not in the log.
@@ -40,7 +40,7 @@ pub fn send_test(tx: &mut Tx, ctx: &Ctx, cmd: &SendTest) -> Result<DeliveryId> {
         data: (cmd.data)(&endpoint),
         at: now,
     };
-    let (id, body) = (DeliveryId::from_uuid(tx.new_id()), (cmd.body)(&event, None));
+    let (id, body) = (DeliveryId::from_uuid(tx.new_id()), (cmd.body)(endpoint.format, &event, None));
     tx.execute(
         sql::INSERT_MANUAL,
         &params![ctx.tenant.0, endpoint.id.0, id.0, event.position, event.id.0, WEBHOOK_TEST, now, &body],

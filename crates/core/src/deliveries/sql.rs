@@ -27,6 +27,10 @@ pub static INSERT: Many = Many::new(
 );
 pub const MAKE_DUE: &str = "update endpoint_states set next_due_at = $2 \
      where endpoint_id = $1 and (next_due_at is null or next_due_at > $2)";
+pub static LOCK: Many = Many::new(
+    "select 1 from endpoint_states where endpoint_id = :endpoint_id order by endpoint_id for update",
+    &[("endpoint_id", Ty::Uuid)],
+);
 pub const LEASED: &str = "select epoch, next_due_at from endpoint_states where endpoint_id = $1";
 pub static LAST_SEQUENCE: Many = Many::new(
     "select :ord, max(sequence) from deliveries where tenant_id = :tenant_id and conversation_id = :conversation_id \
@@ -54,6 +58,12 @@ pub const PARK: &str = "update endpoint_states set owner = null, lease_until = 0
 /// Due and held by nobody.
 pub const FREE_AND_DUE: &str = "select endpoint_id, epoch from endpoint_states \
      where next_due_at <= $1 and lease_until < $1 order by next_due_at limit $2";
+/// Of held endpoints those that were given something after what the holder has seen.
+pub static UNSEEN: Many = Many::new(
+    "select :ord, s.epoch from endpoint_states s where s.endpoint_id = :endpoint_id and exists (select 1 from deliveries d \
+     where d.endpoint_id = :endpoint_id and d.status = 'pending' and not d.manual and (d.position, d.id) > (:position, :id))",
+    &[("endpoint_id", Ty::Uuid), ("position", Ty::Int), ("id", Ty::Uuid)],
+);
 /// Where a person has asked for a delivery; there are few such rows at any time.
 pub const ASKED_FOR: &str = "select s.endpoint_id, s.epoch from endpoint_states s where s.endpoint_id in \
      (select d.endpoint_id from deliveries d where d.status = 'pending' and d.manual) limit $1";

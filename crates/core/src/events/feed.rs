@@ -29,10 +29,10 @@ pub fn after(read: &mut Read, position: i64, limit: i64, names: &str) -> Result<
 
 /// Up to `limit` events of one tenant after `position`, oldest first.
 pub fn of_tenant(read: &mut Read, tenant: TenantId, position: i64, limit: i64) -> Result<Vec<Stored>> {
-    Ok(read.all(sql::TENANT_AFTER, &params![tenant.0, position, limit], stored)?)
+    Ok(read.all(sql::TENANT_AFTER, &params![tenant.0, position.max(0), limit], stored)?)
 }
 
-/// Where one of the tenant's events stands in the log; none when it is not the tenant's or was pruned.
+/// Where one of the tenant's events stands in the log; none when it is not the tenant's, was pruned, or has no place yet.
 pub fn position_of(read: &mut Read, tenant: TenantId, id: EventId) -> Result<Option<i64>> {
     Ok(read.opt(sql::POSITION_OF, &params![tenant.0, id.0], |row| row.get(0))?)
 }

@@ -6,6 +6,7 @@
 //! conversation's events from 1.
 
 pub mod feed;
+pub mod numbering;
 mod sql;
 
 use crate::contacts::Contact;
@@ -13,11 +14,12 @@ use crate::conversations::Conversation;
 use crate::ctx::Ctx;
 use crate::ids::{ConversationId, EventId, InboxId, TeamId, TenantId, UserId};
 use crate::messages::Message;
+use crate::tenants::Counting;
 use crate::{Error, Result};
 use serde::Serialize;
 use tieline_db::{Param, Topic, Tx, params};
 
-/// Announced by every commit that emitted events.
+/// Announced by every commit that emitted events, or gave events their place in the log.
 pub const EVENTS: Topic = Topic(0);
 /// Announced by every commit that changed what nodes keep in memory: keys, endpoints, plans.
 pub const CONFIGURATION: Topic = Topic(1);
@@ -182,6 +184,8 @@ pub struct Stored {
 #[derive(Default)]
 pub struct Batch {
     rows: Vec<Row>,
+    /// What lists show as totals follows from the events.
+    counting: Counting,
 }
 
 struct Row {
@@ -202,6 +206,7 @@ impl Batch {
     pub fn add(&mut self, tx: &mut Tx, ctx: &Ctx, event: &Event, sequence: Option<i64>) -> Result<EventId> {
         let id = tx.new_id();
         let conversation = event.conversation();
+        self.counting.see(ctx.tenant, event);
         self.rows.push(Row {
             id,
             tenant: ctx.tenant.0,
@@ -238,7 +243,7 @@ impl Batch {
         }
         tx.run_many(&sql::INSERT, &params)?;
         tx.signal(EVENTS);
-        Ok(())
+        self.counting.write(tx)
     }
 }
 

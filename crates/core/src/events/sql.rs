@@ -32,15 +32,22 @@ pub const AFTER: &str = "select position, id, tenant_id, type, conversation_id, 
      from events where position > $1 order by position limit $2";
 pub const TENANT_AFTER: &str =
     concat!("select ", columns!(), " from events where tenant_id = $1 and position > $2 order by position limit $3");
-pub const POSITION_OF: &str = "select position from events where tenant_id = $1 and id = $2";
-pub const LAST_POSITION: &str = "select coalesce(max(position), 0) from events";
+pub const POSITION_OF: &str = "select position from events where tenant_id = $1 and id = $2 and position > 0";
+pub const LAST_POSITION: &str = "select coalesce(max(position), 0) from events where position > 0";
+/// What entered the log and has no place in it yet.
+pub const ANY_UNNUMBERED: &str = "select 1 from events where position < 0 limit 1";
+/// Gives the next places to up to $1 of them, in the order in which they entered.
+pub const NUMBER: &str = "update events set position = n.place from (select position as entered, \
+     (select coalesce(max(position), 0) from events where position > 0) + row_number() over (order by position desc) as place \
+     from events where position < 0 order by position desc limit $1) n where events.position = n.entered";
 /// What a subscription goes by, without what it says.
 pub const TENANT_HEADS: &str = "select position, type, inbox_id, created_at from events \
      where tenant_id = $1 and position > $2 and position <= $3 order by position limit $4";
 pub const FIRST_FROM: &str =
     "select position, created_at from events where tenant_id = $1 and position >= $2 order by position limit 1";
-pub const LAST_OF_TENANT: &str = "select position from events where tenant_id = $1 order by position desc limit 1";
+pub const LAST_OF_TENANT: &str =
+    "select position from events where tenant_id = $1 and position > 0 order by position desc limit 1";
 /// Housekeeping over all tenants: looks at the oldest rows only and keeps the newest, so that positions never start over.
 pub const PRUNE: &str = "delete from events where position in (select o.position from \
-     (select position, created_at from events order by position limit $2) o \
+     (select position, created_at from events where position > 0 order by position limit $2) o \
      where o.created_at < $1 and o.position < (select max(position) from events))";

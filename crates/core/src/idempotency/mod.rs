@@ -3,7 +3,8 @@
 //! The row and the answer's bytes are written in the change's own transaction, so there is no moment in which one exists
 //! without the other. The bytes come from a pure function that the command carries. Only successes are kept; a refusal
 //! leaves nothing, and the same key may then succeed. A concurrent second request shares a key with the first, so the
-//! engine runs it after the first and it finds the answer. Kept for 24 hours (contract D1.6).
+//! engine runs it after the first and it finds the answer; one on another node waits at the row, is undone, and runs again.
+//! Kept for 24 hours (contract D1.6).
 
 mod sql;
 
@@ -94,7 +95,7 @@ pub fn settle<O>(tx: &mut Tx, tenant: TenantId, once: Option<&Once<O>>, outcome:
     if let Some(once) = once {
         let answer = (once.render)(&outcome);
         let now = tx.now();
-        tx.execute(
+        let kept = tx.execute(
             sql::KEEP,
             &params![
                 tenant.0,
@@ -105,9 +106,14 @@ pub fn settle<O>(tx: &mut Tx, tenant: TenantId, once: Option<&Once<O>>, outcome:
                 i64::from(answer.status),
                 &answer.location,
                 &answer.body,
-                now
+                now,
+                now - KEPT_US
             ],
         )?;
+        if kept == 0 {
+            // On another node, or by another writer: run again, it finds that answer.
+            return Err(tx.lost_race("a request with the same Idempotency-Key").into());
+        }
     }
     Ok(Reply::Done(outcome))
 }

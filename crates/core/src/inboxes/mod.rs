@@ -72,10 +72,19 @@ pub struct Landing {
 /// The oldest inbox of the channel, made where there is none, and the team that owns what lands there.
 pub fn for_channel(tx: &mut Tx, ctx: &Ctx, channel: Channel) -> Result<Landing> {
     let tenant = ctx.tenant;
-    let found = tx.opt(sql::FOR_CHANNEL, &params![tenant.0, channel.as_str()], |row| {
-        Ok(Landing { inbox: InboxId::from_uuid(row.get(0)?), team: row.get::<Option<_>>(1)?.map(TeamId::from_uuid) })
-    })?;
-    if let Some(landing) = found {
+    let found = |tx: &mut Tx| {
+        tx.opt(sql::FOR_CHANNEL, &params![tenant.0, channel.as_str()], |row| {
+            let team = row.get::<Option<_>>(1)?.map(TeamId::from_uuid);
+            Ok(Landing { inbox: InboxId::from_uuid(row.get(0)?), team })
+        })
+    };
+    if let Some(landing) = found(tx)? {
+        return Ok(landing);
+    }
+    // One is made, however many ask at once.
+    if crate::tenants::lock(tx, tenant)?
+        && let Some(landing) = found(tx)?
+    {
         return Ok(landing);
     }
     let (id, number, now) = (tx.new_id(), tx.take_number()?, tx.now());

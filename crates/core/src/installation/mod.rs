@@ -5,7 +5,8 @@ mod sql;
 pub mod watch;
 
 use crate::Result;
-use crate::events::CONFIGURATION;
+use crate::deliveries;
+use crate::events::{CONFIGURATION, feed};
 use tieline_db::{Read, Tx, params};
 
 const CHECK_VALUE: &str = "secret_key.check";
@@ -36,6 +37,36 @@ pub fn pause_sending(tx: &mut Tx, paused: bool) -> Result<()> {
         false => tx.execute(sql::UNSET, &params![SENDING_PAUSED])?,
     };
     Ok(())
+}
+
+/// One transaction at a time, over all nodes: on PostgreSQL the next one waits here until this one has ended.
+pub(crate) fn take_turn(tx: &mut Tx, name: &str) -> Result<()> {
+    let now = tx.now().to_string();
+    tx.execute(sql::SET, &params![name, &now])?;
+    Ok(())
+}
+
+/// What of the whole installation other nodes may have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct News {
+    /// The last place of the log.
+    pub position: i64,
+    /// Where the log has been fanned out to.
+    pub fanned_out: i64,
+    /// The revision of the configuration.
+    pub configuration: i64,
+    /// Whether no webhook is to be sent.
+    pub sending_paused: bool,
+}
+
+/// How things stand.
+pub fn news(read: &mut Read) -> Result<News> {
+    Ok(News {
+        position: feed::last_position(read)?,
+        fanned_out: deliveries::cursor(read)?,
+        configuration: configuration(read)?,
+        sending_paused: sending_paused(read)?,
+    })
 }
 
 /// Changes a value that nobody reads: proof that the database takes writes.

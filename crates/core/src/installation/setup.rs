@@ -4,7 +4,7 @@
 //! the database cannot use it; a later start prints a new one and the older ones end. Of nodes that start together one
 //! prints a link.
 
-use super::sql;
+use super::{sql, take_turn};
 use crate::tenants::{self, CreateTenant, Plan, Tenant};
 use crate::users::{self, User};
 use crate::{Error, Kind, Result};
@@ -26,17 +26,10 @@ fn hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// One node at a time: on PostgreSQL this row is locked until the end of the transaction.
-fn take_turn(tx: &mut Tx) -> Result<()> {
-    let now = tx.now().to_string();
-    tx.execute(sql::SET, &params![TURN, &now])?;
-    Ok(())
-}
-
 /// Makes `token` the one that works; false, and nothing changed, where the installation has a tenant, or a link that is
 /// younger than `younger_us`: then another node has just offered one.
 pub fn offer(tx: &mut Tx, token: &str, younger_us: i64) -> Result<bool> {
-    take_turn(tx)?;
+    take_turn(tx, TURN)?;
     let since = tx.now() + VALID_US - younger_us;
     if !is_needed(tx)? || tx.opt(sql::LINK_SINCE, &params![PURPOSE, since], |_| Ok(()))?.is_some() {
         return Ok(false);
@@ -61,7 +54,7 @@ pub fn check(read: &mut Read, token: &str) -> Result<()> {
 ///
 /// Errors: `already_set_up`, and what making a tenant and a user refuse.
 pub fn first_owner(tx: &mut Tx, tenant: &CreateTenant, owner: &users::Create) -> Result<(Tenant, User)> {
-    take_turn(tx)?;
+    take_turn(tx, TURN)?;
     if !is_needed(tx)? {
         return Err(Error::conflict("already_set_up", "This installation has a tenant already."));
     }

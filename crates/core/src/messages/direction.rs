@@ -29,6 +29,11 @@ impl Direction {
         }
     }
 
+    /// Whether the customer sees it: it goes to or comes from them.
+    pub const fn is_said(self) -> bool {
+        matches!(self, Direction::Inbound | Direction::Outbound)
+    }
+
     /// The direction of a word; `None` for any other text.
     pub fn from_text(text: &str) -> Option<Direction> {
         Direction::ALL.into_iter().find(|direction| direction.as_str() == text)

@@ -10,12 +10,14 @@ mod report;
 pub use report::{Report, Reported, report};
 
 use crate::attachments::{self, Attach, Attached, Attachment};
-use crate::conversations::Conversation;
+use crate::conversations::{self, Conversation};
 use crate::ctx::Ctx;
 use crate::ids::{ConversationId, MessageId, TenantId, UserId};
+use crate::page::{Numbered, Rows, Stretch};
 use crate::{Error, Result};
 use direction::{AuthorType, Direction};
 use status::DeliveryStatus;
+use std::collections::HashMap;
 use tieline_db::{Param, Read, Row, Tx, params};
 use uuid::Uuid;
 
@@ -169,6 +171,37 @@ pub fn list(
     Ok(messages)
 }
 
+/// A page of what was said in a conversation, without notes and lines of the system, newest first.
+///
+/// Errors: `not_found`; `validation_error` for a page that lies too deep.
+pub fn said(read: &mut Read, tenant: TenantId, conversation: ConversationId, page: Numbered) -> Result<Rows<Message>> {
+    let total = conversations::get(read, tenant, conversation)?.message_count;
+    let mut rows = Vec::new();
+    if let Some(Stretch { from_oldest, skip, take }) = page.stretch(total)? {
+        let sql = if from_oldest { sql::SAID_FROM_OLDEST } else { sql::SAID };
+        rows = read.all(sql, &params![tenant.0, conversation.0, take, skip], |row| message(row, 0))?;
+        attachments::fill(read, rows.iter_mut().map(|message| (tenant, message)))?;
+    }
+    Ok(Rows { rows, total })
+}
+
+/// The newest message of each of these conversations that was said, if any.
+pub fn last_said(
+    read: &mut Read,
+    tenant: TenantId,
+    conversations: &[ConversationId],
+) -> Result<HashMap<ConversationId, Message>> {
+    let params: Vec<Param> = conversations.iter().flat_map(|id| params![tenant.0, id.0]).collect();
+    let mut found = HashMap::with_capacity(conversations.len());
+    read.select_many(&sql::LAST_SAID, &params, |row| {
+        let message = message(row, 1)?;
+        found.insert(message.conversation, message);
+        Ok(())
+    })?;
+    attachments::fill(read, found.values_mut().map(|message| (tenant, message)))?;
+    Ok(found)
+}
+
 /// Notes that something of a message has changed.
 pub(crate) fn touch(tx: &mut Tx, tenant: TenantId, id: MessageId) -> Result<()> {
     let now = tx.now();
@@ -248,6 +281,9 @@ mod tests {
             (sql::GET, 2, vec![by_id]),
             (sql::OLDEST_FIRST, 4, vec![of_conversation, by_id]),
             (sql::NEWEST_FIRST, 4, vec![of_conversation, by_id]),
+            (sql::SAID, 4, vec![of_conversation, by_id]),
+            (sql::SAID_FROM_OLDEST, 4, vec![of_conversation, by_id]),
+            (sql::LAST_SAID.sqlite(), 3, vec![of_conversation, by_id]),
             (sql::LAST_DECISIVE, 2, vec![of_conversation, by_id]),
             (sql::MOVE, 3, vec![of_conversation]),
             (

@@ -50,6 +50,43 @@ pub const NEWEST_FIRST: &str = concat!(
     " from messages m where m.tenant_id = $1 and m.id in (select i.id from messages i where i.tenant_id = $1 \
      and i.conversation_id = $2 and i.number < $3 order by i.conversation_id desc, i.number desc limit $4) order by m.number desc"
 );
+// What was said, by page numbers. The direction is looked up row by row for the same reason.
+macro_rules! is_said {
+    () => {
+        " and exists (select 1 from messages d where d.tenant_id = i.tenant_id and d.id = i.id \
+         and d.direction in ('inbound', 'outbound'))"
+    };
+}
+macro_rules! said {
+    ($order:literal) => {
+        concat!(
+            "select ",
+            columns!(),
+            " from messages m where m.tenant_id = $1 and m.id in (select i.id from messages i where i.tenant_id = $1 \
+             and i.conversation_id = $2",
+            is_said!(),
+            " order by i.conversation_id ",
+            $order,
+            ", i.number ",
+            $order,
+            " limit $3 offset $4) order by m.number desc"
+        )
+    };
+}
+pub const SAID: &str = said!("desc");
+pub const SAID_FROM_OLDEST: &str = said!("asc");
+/// The newest of each conversation that was said.
+pub static LAST_SAID: Many = Many::new(
+    concat!(
+        "select :ord, ",
+        columns!(),
+        " from messages m where m.tenant_id = :tenant_id and m.id = (select i.id from messages i \
+         where i.tenant_id = :tenant_id and i.conversation_id = :conversation_id",
+        is_said!(),
+        " order by i.conversation_id desc, i.number desc limit 1)"
+    ),
+    &[("tenant_id", Ty::Int), ("conversation_id", Ty::Uuid)],
+);
 pub static BY_EXTERNAL_ID: Many = Many::new(
     concat!(
         "select :ord, ",

@@ -177,11 +177,13 @@ pub fn append(tx: &mut Tx, entries: &[Entry]) -> Result<()> {
 
 /// Whether the tenant's log has rows from before `before`.
 pub fn has_old(read: &mut Read, tenant: TenantId, before: i64) -> Result<bool> {
-    Ok(read.opt(sql::ANY_OLD, &params![tenant.0, first_id(before)], |_| Ok(()))?.is_some())
+    Ok(read.opt(sql::OLD, &params![tenant.0, first_id(before), 1i64], |_| Ok(()))?.is_some())
 }
 
-/// Removes up to `limit` rows of the tenant from before `before`; the number removed.
+/// Removes up to `limit` rows of the tenant from before `before`, oldest first; the number removed.
 pub fn prune(tx: &mut Tx, tenant: TenantId, before: i64, limit: i64) -> Result<u64> {
-    tx.execute(sql::PRUNE_BODIES, &params![tenant.0, first_id(before), limit])?;
-    Ok(tx.execute(sql::PRUNE, &params![tenant.0, first_id(before), limit])?)
+    let old: Vec<Uuid> = tx.all(sql::OLD, &params![tenant.0, first_id(before), limit], |row| row.get(0))?;
+    let Some(last) = old.last() else { return Ok(0) };
+    tx.execute(sql::PRUNE_BODIES, &params![tenant.0, *last])?;
+    Ok(tx.execute(sql::PRUNE, &params![tenant.0, *last])?)
 }

@@ -38,8 +38,6 @@ pub static APPEND_BODIES: Many = Many::new(
     "insert into request_bodies (tenant_id, id, request, response) values (:tenant_id, :id, :request, :response)",
     &[("tenant_id", Ty::Int), ("id", Ty::Uuid), ("request", Ty::Text), ("response", Ty::Text)],
 );
-pub const ANY_OLD: &str = "select id from request_log where tenant_id = $1 and id < $2 limit 1";
-pub const PRUNE_BODIES: &str = "delete from request_bodies where tenant_id = $1 and id in \
-     (select id from request_log where tenant_id = $1 and id < $2 order by id limit $3)";
-pub const PRUNE: &str = "delete from request_log where tenant_id = $1 and id in \
-     (select id from request_log where tenant_id = $1 and id < $2 order by id limit $3)";
+pub const OLD: &str = "select id from request_log where tenant_id = $1 and id < $2 order by id limit $3";
+pub const PRUNE_BODIES: &str = "delete from request_bodies where tenant_id = $1 and id <= $2";
+pub const PRUNE: &str = "delete from request_log where tenant_id = $1 and id <= $2";

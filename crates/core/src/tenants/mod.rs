@@ -1,16 +1,19 @@
 //! Tenants: the unit of everything. A live tenant has one test partition beside it, with a number of its own and data of
 //! its own; plan, users and roles are the live tenant's.
 
+mod counts;
 mod create;
 pub(crate) mod sql;
 
+pub(crate) use counts::{Counting, contacts_gone};
+pub use counts::{Counts, counts};
 pub use create::{CreateTenant, UpdateTenant, create, update, wish};
 
 use crate::ids::{TeamId, TenantId};
 pub use crate::keys::token::Mode;
 use crate::limits::{Limits, Tier};
 use crate::{Error, Result};
-use tieline_db::{Read, Row, params};
+use tieline_db::{Read, Row, Tx, params};
 
 /// What a tenant may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,4 +173,10 @@ pub fn all(read: &mut Read, limit: i64) -> Result<Vec<Tenant>> {
 /// Numbers of up to `limit` partitions, live and test, after this one.
 pub fn after(read: &mut Read, id: TenantId, limit: i64) -> Result<Vec<TenantId>> {
     Ok(read.all(sql::AFTER, &params![id.0, limit], |row| Ok(TenantId(row.get(0)?)))?)
+}
+
+/// Lets one transaction at a time go on for this tenant; false on SQLite, where there is never another. What was read before
+/// may be old after a true.
+pub(crate) fn lock(tx: &mut Tx, tenant: TenantId) -> Result<bool> {
+    Ok(tx.lock(&sql::LOCK, &params![tenant.0])?.is_some())
 }

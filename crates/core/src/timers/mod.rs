@@ -46,17 +46,24 @@ pub fn next_due(read: &mut Read) -> Result<Option<i64>> {
     Ok(read.opt(sql::NEXT, &[], |row| row.get(0))?)
 }
 
-/// Fires up to `limit` due timers of each kind, the oldest first; how many there were. `render` writes their events.
+/// Fires up to `limit` due timers of each kind, the oldest first; how many were left to fire. `render` writes their events.
 pub fn fire(tx: &mut Tx, render: Render, limit: i64) -> Result<usize> {
     let now = tx.now();
     let mut fired = 0;
     for kind in Kind::ALL {
-        let claim = params![now, kind.as_str(), limit];
+        let due = params![now, kind.as_str(), limit];
         let mut due =
-            tx.all(sql::CLAIM, &claim, |row| Ok((row.get::<i64>(2)?, TenantId(row.get(0)?), row.get::<Uuid>(1)?)))?;
+            tx.all(sql::DUE, &due, |row| Ok((row.get::<i64>(2)?, TenantId(row.get(0)?), row.get::<Uuid>(1)?)))?;
         due.sort();
-        fired += due.len();
         for (_, tenant, subject) in due {
+            match kind {
+                // Before the timer, as every verb that moves it does.
+                Kind::Snooze => conversations::hold(tx, tenant, ConversationId::from_uuid(subject))?,
+            }
+            if tx.execute(sql::CLAIM, &params![tenant.0, kind.as_str(), subject, now])? == 0 {
+                continue; // another node was first, or it was moved
+            }
+            fired += 1;
             let cause = Some(Cause { kind: "timer", id: kind.as_str().to_owned() });
             let ctx = Ctx { tenant, actor: Actor::system(), cause, render, random: no_random };
             match kind {

@@ -2,7 +2,7 @@
 
 use super::{Endpoint, Format, get, sql};
 use crate::ctx::Ctx;
-use crate::events::feed;
+use crate::events::numbering;
 use crate::ids::{EndpointId, InboxId};
 use crate::installation::change_configuration;
 use crate::tenants;
@@ -18,7 +18,7 @@ pub struct CreateEndpoint {
     pub description: Option<String>,
     /// Where to post.
     pub url: String,
-    /// Names of events in the words of the format, or `*`; not empty.
+    /// Names of events in the log, or `*`; not empty.
     pub events: Vec<String>,
     /// Shape of the bodies.
     pub format: Format,
@@ -38,6 +38,7 @@ pub struct CreateEndpoint {
 ///
 /// Errors: `webhook_limit_reached`.
 pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &CreateEndpoint) -> Result<Endpoint> {
+    tenants::lock(tx, ctx.tenant)?; // two at once count each other
     let tenant = tenants::get(tx, ctx.tenant)?;
     let count: i64 = tx.opt(sql::COUNT, &params![ctx.tenant.0], |row| row.get(0))?.unwrap_or(0);
     if count >= tenant.plan.max_webhooks {
@@ -51,7 +52,7 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &CreateEndpoint) -> Result<Endpoint> 
 /// Adds an endpoint whatever the plan says.
 pub(crate) fn insert(tx: &mut Tx, ctx: &Ctx, cmd: &CreateEndpoint) -> Result<Endpoint> {
     let (id, number) = (EndpointId::from_uuid(tx.new_id()), tx.take_number()?);
-    let after = feed::last_position(tx)?;
+    let after = numbering::last_place(tx)?;
     let (events, now) = (cmd.events.join(" "), tx.now());
     let inboxes = cmd.inboxes.as_ref().map(|ids| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
     tx.execute(

@@ -16,6 +16,7 @@ pub use replay::{Missed, Replay, ReplayPage, Wanted, missed, replay, replay_page
 pub use rotate::{RotateSecret, forget_secrets, rotate};
 pub use update::{UpdateEndpoint, update};
 
+use crate::events::NAMES;
 use crate::ids::{EndpointId, InboxId, TenantId};
 use crate::{Error, Result};
 use tieline_db::{Read, Row, params};
@@ -25,18 +26,48 @@ use tieline_db::{Read, Row, params};
 pub enum Format {
     /// `/v1`'s events and shapes.
     Native,
+    /// Atteny's two events in its shapes.
+    Atteny,
 }
 
+/// Atteny's words for events, with ours.
+const ATTENY_WORDS: [(&str, &str); 2] = [("message.created", "message.received"), ("message.sent", "message.sent")];
+
 impl Format {
+    /// All of them.
+    pub const ALL: [Format; 2] = [Format::Native, Format::Atteny];
+
     /// As stored and on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Format::Native => "native",
+            Format::Atteny => "atteny",
         }
     }
     /// The format of this name.
     pub fn from_text(text: &str) -> Option<Format> {
-        (text == "native").then_some(Format::Native)
+        Format::ALL.into_iter().find(|format| format.as_str() == text)
+    }
+    /// Every event that the format knows, by its name in the log.
+    pub fn events(self) -> Vec<&'static str> {
+        match self {
+            Format::Native => NAMES.to_vec(),
+            Format::Atteny => ATTENY_WORDS.map(|(_, name)| name).to_vec(),
+        }
+    }
+    /// The name in the log of what the format calls `word`.
+    pub fn event(self, word: &str) -> Option<&'static str> {
+        match self {
+            Format::Native => NAMES.iter().copied().find(|name| *name == word),
+            Format::Atteny => ATTENY_WORDS.into_iter().find(|(known, _)| *known == word).map(|(_, name)| name),
+        }
+    }
+    /// What the format calls an event of this name in the log; its own name where it has no other word.
+    pub fn word(self, name: &str) -> &str {
+        match self {
+            Format::Native => name,
+            Format::Atteny => ATTENY_WORDS.into_iter().find(|(_, known)| *known == name).map_or(name, |(word, _)| word),
+        }
     }
 }
 
@@ -81,7 +112,7 @@ pub struct Endpoint {
     pub description: Option<String>,
     /// Where to post.
     pub url: String,
-    /// Names of events, or `*`.
+    /// Names of events in the log, or `*`; [`Format::word`] says what the format calls them.
     pub events: Vec<String>,
     /// Shape of the bodies.
     pub format: Format,

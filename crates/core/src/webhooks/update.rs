@@ -4,7 +4,7 @@ use super::{DisabledReason, Endpoint, get, sql};
 use crate::Result;
 use crate::ctx::Ctx;
 use crate::deliveries;
-use crate::events::{self, Event, feed};
+use crate::events::{self, Event, numbering};
 use crate::ids::{EndpointId, InboxId};
 use crate::installation::change_configuration;
 use tieline_db::{Tx, params};
@@ -18,7 +18,7 @@ pub struct UpdateEndpoint {
     pub description: Option<Option<String>>,
     /// Where to post.
     pub url: Option<String>,
-    /// Names of events in the words of the format, or `*`; not empty.
+    /// Names of events in the log, or `*`; not empty.
     pub events: Option<Vec<String>>,
     /// Off, or on: see [`update`].
     pub is_active: Option<bool>,
@@ -72,7 +72,7 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, id: EndpointId, cmd: &UpdateEndpoint) -> R
             }
         }
         Some(true) => {
-            let after = feed::last_position(tx)?;
+            let after = numbering::last_place(tx)?;
             switched_on = tx.execute(sql::SWITCH_ON, &params![tenant, id.0, after, now])? == 1;
             tx.execute(sql::CLEAR_HEALTH, &params![tenant, id.0])?;
             deliveries::release(tx, ctx.tenant, id)?;

@@ -8,23 +8,24 @@ use tieline_db::{Db, Error, Topic};
 
 on_both!(before_the_begin, before_the_commit, after_the_commit);
 
-/// Fails when it is asked about `point` for the second time.
+/// Fails when it is asked about `point` after the first time, so many times.
 struct Second {
     point: Point,
+    times: u32,
     asked: AtomicU32,
 }
 
 impl Plan for Second {
     fn at(&self, point: Point) -> Option<Error> {
-        let fails = point == self.point && self.asked.fetch_add(1, Ordering::SeqCst) == 1;
+        let fails = point == self.point && (1..=self.times).contains(&self.asked.fetch_add(1, Ordering::SeqCst));
         fails.then(|| Error::Unavailable("cut off".into()))
     }
 }
 
-/// Two writes in one group, which is cut off at `point`; what is there then, and what they woke.
+/// Two writes in one group (on PostgreSQL in a transaction each), which is cut off at `point`; what is there then, and what they woke.
 fn cut_off(place: &Place, point: Point) -> (Vec<i64>, u64) {
     let mut config = place.config(SCHEMA);
-    config.faults = Some(Arc::new(Second { point, asked: AtomicU32::new(0) }));
+    config.faults = Some(Arc::new(Second { point, times: transactions(place), asked: AtomicU32::new(0) }));
     let db = Db::open(config).unwrap();
     let held = hold(&db); // the first group
     let queued = [1, 2].map(|id| {
@@ -43,6 +44,10 @@ fn cut_off(place: &Place, point: Point) -> (Vec<i64>, u64) {
     (there, version)
 }
 
+fn transactions(place: &Place) -> u32 {
+    if place.is_postgres() { 2 } else { 1 }
+}
+
 fn before_the_begin(place: &Place) {
     assert_eq!(cut_off(place, Point::Begin), (vec![], 0));
 }
@@ -52,5 +57,5 @@ fn before_the_commit(place: &Place) {
 }
 
 fn after_the_commit(place: &Place) {
-    assert_eq!(cut_off(place, Point::AfterCommit), (vec![1, 2], 1));
+    assert_eq!(cut_off(place, Point::AfterCommit), (vec![1, 2], u64::from(transactions(place))));
 }

@@ -17,8 +17,9 @@ pub struct WebhookView<'a> {
     #[schema(required)]
     description: Option<&'a str>,
     url: &'a str,
-    /// Names of events, or `*`.
-    events: &'a [String],
+    /// Names of events in the words of the format, or `*`.
+    events: Vec<&'a str>,
+    /// `native` or `atteny`.
     format: &'static str,
     header_prefix: &'a str,
     max_attempts: i64,
@@ -54,7 +55,7 @@ impl<'a> WebhookView<'a> {
             name: &endpoint.name,
             description: endpoint.description.as_deref(),
             url: &endpoint.url,
-            events: &endpoint.events,
+            events: endpoint.events.iter().map(|name| endpoint.format.word(name)).collect(),
             format: endpoint.format.as_str(),
             header_prefix: &endpoint.header_prefix,
             max_attempts: endpoint.max_attempts,
@@ -82,20 +83,28 @@ pub struct WebhookWithSecret<'a> {
     #[serde(flatten)]
     pub webhook: WebhookView<'a>,
     /// `whsec_…`; keep it, it is not shown again.
-    pub secret: String,
+    pub secret: &'a str,
 }
 
 /// What is answered to a new secret: the only time it is shown.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RotatedView<'a> {
-    /// The endpoint.
     #[schema(value_type = String)]
-    pub id: Shown<EndpointId>,
+    id: Shown<EndpointId>,
     /// `whsec_…`; keep it, it is not shown again.
-    pub secret: &'a str,
+    secret: &'a str,
     /// Until when the secret before signs too.
-    pub previous_secret_expires_at: Instant,
+    previous_secret_expires_at: Instant,
+}
+
+impl<'a> RotatedView<'a> {
+    /// The view of `endpoint` and the text of its new secret.
+    pub fn of(endpoint: &Endpoint, secret: &'a str) -> Self {
+        // Without an overlap the secret before ended with the rotation.
+        let until = endpoint.previous_secret.as_ref().map_or(endpoint.updated_at, |(_, until)| *until);
+        RotatedView { id: Shown(endpoint.id), secret, previous_secret_expires_at: Instant(until) }
+    }
 }
 
 /// A webhook endpoint after a change.

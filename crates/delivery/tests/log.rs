@@ -1,0 +1,194 @@
+//! The log on PostgreSQL, where transactions overlap: whoever reads it, however long a transaction stays open and however
+//! many nodes number it, gets each event once and in one order.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, mpsc};
+use tieline_core::contacts::{self, Create, Upsert};
+use tieline_core::ctx::{Ctx, no_random};
+use tieline_core::events::feed;
+use tieline_core::ids::EventId;
+use tieline_core::tenants::{self, CreateTenant, Plan};
+use tieline_core::webhooks::{self, CreateEndpoint, Endpoint, Format};
+use tieline_core::{Error, MIGRATIONS};
+use tieline_db::{Config, Db, Tx, params};
+use tieline_delivery::fan_out::FanOutLoop;
+use tieline_delivery::handover::handover;
+use tieline_testkit::postgres::Database;
+use tieline_wire::native::event;
+
+/// A node: what numbers and fans out, and a reader of the feed that goes on from the last place it saw.
+struct Node {
+    db: Db,
+    fan_out: FanOutLoop,
+    position: i64,
+    read: Vec<EventId>,
+}
+
+impl Node {
+    fn on(database: &Database) -> Node {
+        let db = Db::open(Config::postgres(&database.url, MIGRATIONS)).expect("opens");
+        let (giver, _) = handover();
+        Node { fan_out: FanOutLoop::new(db.clone(), giver), position: 0, read: Vec::new(), db }
+    }
+    /// Everything that can be done now.
+    async fn work(&mut self, ctx: &Ctx) {
+        while self.fan_out.step().await.expect("fans out") {}
+        let (tenant, position) = (ctx.tenant, self.position);
+        let events = self.db.read(move |read| feed::of_tenant(read, tenant, position, 1000)).await.expect("the feed");
+        self.position = events.last().map_or(position, |event| event.position);
+        self.read.extend(events.iter().map(|event| event.id));
+    }
+}
+
+fn create(tx: &mut Tx, ctx: &Ctx, name: &str) -> Result<(), Error> {
+    let identity = Upsert { external_id: Some(name.to_owned()), ..Upsert::default() };
+    contacts::create(tx, ctx, &Create { identity, ..Create::default() }).map(drop)
+}
+
+async fn make(db: &Db, ctx: &Ctx, name: String) {
+    let ctx = ctx.clone();
+    db.write(move |tx| create(tx, &ctx, &name)).await.expect("a contact");
+}
+
+async fn tenant(db: &Db) -> Ctx {
+    let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };
+    let tenant = db.write(move |tx| tenants::create(tx, &make)).await.expect("a tenant").id;
+    Ctx { random: no_random, ..Ctx::system(tenant, event::data) }
+}
+
+async fn endpoint(db: &Db, ctx: &Ctx) -> Endpoint {
+    let ctx = ctx.clone();
+    let cmd = CreateEndpoint {
+        name: "all".into(),
+        description: None,
+        url: "https://hooks.example.com/".into(),
+        events: vec!["*".into()],
+        format: Format::Native,
+        header_prefix: "X-Tieline".into(),
+        max_attempts: 10,
+        inboxes: None,
+        secret: vec![1],
+        secret_prefix: "whsec_".into(),
+    };
+    db.write(move |tx| webhooks::create(tx, &ctx, &cmd)).await.expect("an endpoint")
+}
+
+/// The events that the endpoint was given, in the order of sending.
+async fn given(db: &Db, endpoint: &Endpoint) -> Vec<EventId> {
+    let (tenant, id) = (endpoint.tenant, endpoint.id);
+    let sql = "select event_id from deliveries where tenant_id = $1 and endpoint_id = $2 order by position";
+    let row = |row: &tieline_db::Row| Ok(EventId::from_uuid(row.get(0)?));
+    db.read(move |read| read.all(sql, &params![tenant.0, id.0], row)).await.expect("deliveries")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_transaction_makes_no_reader_skip_an_event() {
+    let database = Database::create();
+    let (mut one, mut other) = (Node::on(&database), Node::on(&database));
+    let ctx = tenant(&one.db).await;
+    let endpoint = endpoint(&one.db, &ctx).await;
+
+    // Writes its event, and then takes its time.
+    let (wrote, has_written) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let may_go_on = Mutex::new(may_go_on);
+    let slow = {
+        let (db, ctx) = (one.db.clone(), ctx.clone());
+        let work = move |tx: &mut Tx| {
+            create(tx, &ctx, "slow")?;
+            let entered: Option<i64> = tx.opt("select min(position) from events", &[], |row| row.get(0))?;
+            let _ = wrote.send(entered.expect("it wrote one"));
+            let _ = may_go_on.lock().expect("not poisoned").recv();
+            Ok::<_, Error>(())
+        };
+        tokio::spawn(async move { db.write(work).await })
+    };
+    let entered = tokio::task::spawn_blocking(move || has_written.recv()).await.expect("runs").expect("it wrote");
+
+    // The others are committed, numbered and read meanwhile.
+    for round in 0..5 {
+        for number in 0..4 {
+            let node = if number % 2 == 0 { &one } else { &other };
+            make(&node.db, &ctx, format!("{round}-{number}")).await;
+        }
+        one.work(&ctx).await;
+        other.work(&ctx).await;
+    }
+    assert_eq!((one.read.len(), other.read.len()), (20, 20));
+    let newest: Option<i64> = one
+        .db
+        .read(|read| read.opt("select last_value from events_position_seq", &[], |row| row.get(0)))
+        .await
+        .map_err(|e: tieline_db::Error| e)
+        .expect("a sequence");
+    assert!(newest.expect("a number") < entered, "by a number taken at insert all readers would be past the slow one");
+
+    go_on.send(()).expect("it waits");
+    slow.await.expect("runs").expect("commits");
+    for _ in 0..3 {
+        one.work(&ctx).await;
+        other.work(&ctx).await;
+    }
+    make(&other.db, &ctx, "last".into()).await;
+    for _ in 0..3 {
+        other.work(&ctx).await;
+        one.work(&ctx).await;
+    }
+    assert_eq!(one.read.len(), 22, "the slow one's too");
+    assert_eq!(one.read.iter().collect::<HashSet<_>>().len(), 22, "once each");
+    assert_eq!(one.read, other.read);
+    assert_eq!(one.read, given(&one.db, &endpoint).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_gets_what_happens_after_it_was_made_and_nothing_from_before() {
+    let database = Database::create();
+    let (mut one, other) = (Node::on(&database), Node::on(&database));
+    let ctx = tenant(&one.db).await;
+    // Committed, and not numbered by anybody.
+    make(&one.db, &ctx, "before".into()).await;
+    make(&other.db, &ctx, "before too".into()).await;
+    let endpoint = endpoint(&other.db, &ctx).await;
+    make(&one.db, &ctx, "after".into()).await;
+    one.work(&ctx).await;
+    assert_eq!(one.read.len(), 3);
+    assert_eq!(given(&one.db, &endpoint).await, one.read[2..]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_number_and_fan_out_at_once_do_it_once() {
+    const NODES: usize = 3;
+    const EACH: usize = 120;
+    let database = Database::create();
+    let mut nodes: Vec<Node> = (0..NODES).map(|_| Node::on(&database)).collect();
+    let ctx = tenant(&nodes[0].db).await;
+    let endpoint = endpoint(&nodes[0].db, &ctx).await;
+    let db = nodes[0].db.clone();
+    let mut running = Vec::new();
+    for (number, mut node) in nodes.drain(..).enumerate() {
+        let ctx = ctx.clone();
+        running.push(tokio::spawn(async move {
+            for count in 0..EACH {
+                make(&node.db, &ctx, format!("{number}-{count}")).await;
+                node.work(&ctx).await;
+            }
+            node
+        }));
+    }
+    let mut ended = Vec::new();
+    for node in running {
+        ended.push(node.await.expect("no panic"));
+    }
+    for node in &mut ended {
+        while node.read.len() < NODES * EACH {
+            node.work(&ctx).await;
+        }
+    }
+    let read = ended[0].read.clone();
+    assert_eq!(read.iter().collect::<HashSet<_>>().len(), NODES * EACH);
+    assert!(ended.iter().all(|node| node.read == read), "every node reads the same log");
+    while given(&db, &endpoint).await.len() < NODES * EACH {
+        ended[0].work(&ctx).await;
+    }
+    assert_eq!(given(&db, &endpoint).await, read);
+}
