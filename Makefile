@@ -26,6 +26,7 @@ test: ## everything that must hold before a change lands
 	@scripts/lint.sh
 	cargo test --quiet --locked --workspace --doc
 	@if [ -x tests/verifiers/setup.sh ]; then tests/verifiers/setup.sh; fi
+	TIELINE_TEST_ENGINE=postgresql cargo nextest run --locked --workspace --profile postgresql
 	cargo nextest run --locked --workspace
 
 lint: ## formatting, clippy, licences and origins of dependencies

@@ -3,6 +3,7 @@
 mod addresses;
 pub mod atteny;
 pub mod caller;
+pub mod chatwoot;
 mod endpoints;
 pub mod files;
 pub mod http;
@@ -26,6 +27,7 @@ pub fn app(hub: Hub) -> (Router, OpenApi) {
     let (router, document) = v1();
     let documents = documents().map(|(name, document)| (name, document.to_json().unwrap_or_default().into()));
     let router = router.merge(atteny().0).with_state(hub.clone());
+    let router = router.merge(chatwoot::routes(hub.clone()));
     (router.merge(files::routes(hub)).merge(http::docs::routes(documents)), document)
 }
 

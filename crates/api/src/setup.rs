@@ -10,8 +10,6 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tieline_core::contacts::email;
@@ -43,8 +41,6 @@ pub struct Owner {
 
 /// Longest name of a user, in characters.
 const NAME_LIMIT: usize = 100;
-/// Random bytes of an access token: 24 characters, as Chatwoot's clients expect.
-const ACCESS_TOKEN_BYTES: usize = 18;
 
 /// A user to be stored, and the token that they get to see. Hashing a password takes tens of milliseconds: not for a
 /// thread that serves others.
@@ -75,7 +71,7 @@ pub async fn prepare(
             Some(hashing.await.map_err(Error::internal)??)
         }
     };
-    let token = URL_SAFE_NO_PAD.encode(hub.random::<ACCESS_TOKEN_BYTES>()?);
+    let token = tieline_core::keys::token::short(hub.random()?);
     let user = users::Create {
         email: email.into_owned(),
         name: name.trim().to_owned(),

@@ -28,6 +28,7 @@ fn ids(list: &Value) -> Vec<&str> {
 /// Names and data of the tenant's events.
 async fn events(app: &App) -> Vec<(String, Value)> {
     let ctx = app.ctx().await;
+    app.number().await;
     let stored = app.db.read(move |read| feed::of_tenant(read, ctx.tenant, 0, 100)).await.unwrap();
     stored.into_iter().map(|event| (event.name, serde_json::from_str(&event.data).unwrap())).collect()
 }

@@ -153,6 +153,9 @@ create table inboxes (
   identifier text not null,
   team_id uuid,
   endpoint_id uuid,                    -- the webhook endpoint behind its own webhookUrl
+  is_identity_required boolean not null default false, -- clients without a key must prove who they are
+  is_single_conversation boolean not null default false, -- a contact's next conversation is its last one
+  settings text not null default '{}', -- JSON: kept and shown to clients, without a meaning here
   created_at bigint not null,
   updated_at bigint not null,
   primary key (tenant_id, id)
@@ -161,6 +164,15 @@ create unique index inboxes_number on inboxes (tenant_id, number);
 create unique index inboxes_identifier on inboxes (identifier);
 create index inboxes_channel on inboxes (tenant_id, channel, created_at, id);
 create index inboxes_endpoint on inboxes (tenant_id, endpoint_id) where endpoint_id is not null;
+
+-- Users who may work on an inbox; owners and administrators need no row.
+create table inbox_members (
+  tenant_id bigint not null,
+  inbox_id uuid not null,
+  user_id uuid not null,
+  primary key (tenant_id, inbox_id, user_id)
+) {{without_rowid}};
+create index inbox_members_user on inbox_members (tenant_id, user_id);
 
 create table contacts (
   tenant_id bigint not null,
@@ -171,6 +183,9 @@ create table contacts (
   phone text,
   external_id text,
   custom_fields text not null,
+  metadata text not null default '{}', -- JSON: free-form
+  is_blocked boolean not null default false,
+  avatar_url text,
   created_at bigint not null,
   updated_at bigint not null,
   primary key (tenant_id, id)
@@ -190,6 +205,21 @@ create table handles (
   primary key (tenant_id, kind, match_key)
 ) {{without_rowid}};
 create index handles_contact on handles (tenant_id, contact_id);
+
+-- A contact's addresses in inboxes of integrators: what their system calls it there.
+create table contact_inboxes (
+  tenant_id bigint not null,
+  inbox_id uuid not null,
+  source_id text not null,
+  number bigint not null,
+  contact_id uuid not null,
+  is_verified boolean not null,        -- it proved by a hash who it is
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (tenant_id, inbox_id, source_id)
+) {{without_rowid}};
+create index contact_inboxes_contact on contact_inboxes (tenant_id, contact_id, inbox_id, number);
+create unique index contact_inboxes_number on contact_inboxes (tenant_id, number);
 
 -- Contacts that were merged into another: their ids still answer.
 create table contact_aliases (
@@ -218,6 +248,13 @@ create table conversations (
   metadata text not null,
   snoozed_until bigint,
   merged_into_id uuid,
+  source_id text,                      -- the contact's address in the inbox (contact_inboxes)
+  priority text,
+  is_held boolean not null,            -- a bot works on it: not yet in the agents' queue
+  waiting_since bigint,                -- of the customer's oldest message that nobody answered
+  first_reply_at bigint,
+  contact_seen_at bigint,
+  agent_seen_at bigint,
   previous_id uuid,                    -- the archived conversation whose customer wrote again
   reopen_count bigint not null,
   event_sequence bigint not null,
@@ -235,6 +272,7 @@ create unique index conversations_number on conversations (tenant_id, number);
 create index conversations_updated on conversations (tenant_id, updated_at, id);
 create index conversations_status on conversations (tenant_id, status, updated_at, id);
 create index conversations_contact on conversations (tenant_id, contact_id, id);
+create index conversations_source on conversations (tenant_id, inbox_id, source_id, number) where source_id is not null;
 create index conversations_previous on conversations (tenant_id, previous_id) where previous_id is not null;
 
 create table tags (
@@ -286,6 +324,8 @@ create table messages (
   author_name text,
   text text not null,
   html text,
+  content_type text,                   -- another than text
+  content_attributes text,             -- JSON
   external_id text,
   delivery_status text,
   failure_reason text,
@@ -465,7 +505,11 @@ insert into sqlite_stat1 (tbl, idx, stat) values
   ('handles', 'handles_contact', '1000000 1000000 2'),
   ('contact_aliases', 'contact_aliases', '100000 100000 1'),
   ('contact_aliases', 'contact_aliases_contact', '100000 100000 2'),
+  ('contact_inboxes', 'contact_inboxes', '1000000 1000000 200000 1'),
+  ('contact_inboxes', 'contact_inboxes_contact', '1000000 1000000 2 1 1'),
+  ('contact_inboxes', 'contact_inboxes_number', '1000000 1000000 1'),
   ('conversations', 'conversations', '1000000 1000000 1'),
+  ('conversations', 'conversations_source', '1000000 1000000 200000 2 1'),
   ('conversations', 'conversations_number', '1000000 1000000 1'),
   ('conversations', 'conversations_reference', '1000000 1000000 1'),
   ('conversations', 'conversations_updated', '1000000 1000000 2 1'),

@@ -32,6 +32,7 @@ fn message(files: Vec<NewAttachment>) -> NewMessage {
         author: Author::default(),
         text: "x".into(),
         html: None,
+        content: None,
         external_id: None,
         sent_at: None,
         attachments: Attach { files, links: None, pointer: "/attachments" },

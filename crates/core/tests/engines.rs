@@ -45,6 +45,7 @@ fn command(tenant: TenantId, reference: &str, email: &str, phone: Option<&str>) 
             author: Author::default(),
             text: "Olá".into(),
             html: None,
+            content: None,
             external_id: None,
             sent_at: None,
             attachments: Default::default(),

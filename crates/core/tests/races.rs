@@ -49,6 +49,7 @@ fn message(direction: Direction, external_id: Option<String>) -> NewMessage {
         author: Author::default(),
         text: "Olá".into(),
         html: None,
+        content: None,
         external_id,
         sent_at: None,
         attachments: Default::default(),

@@ -129,6 +129,7 @@ fn message(direction: Direction, kind: Option<AuthorType>, external_id: Option<u
         author: Author { kind, ..Author::default() },
         text: "x".into(),
         html: None,
+        content: None,
         external_id: external_id.map(|id| id.to_string()),
         sent_at: None,
         attachments: Default::default(),

@@ -88,6 +88,7 @@ impl Bench {
                 author: Author::default(),
                 text: "Hello".into(),
                 html: None,
+                content: None,
                 external_id: None,
                 sent_at: None,
                 attachments: Default::default(),

@@ -9,6 +9,7 @@
 //! - Every queue is bounded: a full one is [`Error::Busy`] at once, never an endless wait.
 //! - No statement reads a clock or makes an id by itself: both come from [`Tx`], so tests can fix them.
 
+pub mod catalogue;
 pub mod census;
 pub mod clock;
 mod engine;
@@ -17,6 +18,7 @@ pub mod fault;
 mod job;
 mod many;
 pub mod migrate;
+pub mod moving;
 mod postgres;
 mod sqlite;
 mod tx;

@@ -31,8 +31,24 @@ pub fn schema_version(target: &Target) -> Result<i64> {
     }
 }
 
+/// How many connections this program has to the database, in any process that uses PostgreSQL; 0 on SQLite, whose file has
+/// one user, held by a lock. Blocks.
+///
+/// Errors: as [`crate::Db::open`].
+pub fn sessions(target: &Target) -> Result<u64> {
+    match target {
+        Target::Sqlite(_) => Ok(0),
+        Target::Postgres(url) => postgres::sessions(url),
+    }
+}
+
+/// The engine's own tables: the versions, and what a move of the whole database remembers (see [`crate::moving`]).
 pub(crate) const TABLE: &str = "create table if not exists schema_version \
-    (version bigint primary key, name text not null, applied_at bigint not null)";
+    (version bigint primary key, name text not null, applied_at bigint not null);
+    create table if not exists store_moves \
+    (side text primary key, id uuid not null, other text not null, finished_at bigint);
+    create table if not exists store_move_tables \
+    (name text primary key, last bytea not null, rows bigint not null, digest bytea not null)";
 /// JavaScript and JSON readers keep integers up to 2^53.
 const NUMBERS_POSTGRES: &str = "create sequence numbers as bigint maxvalue 9007199254740991";
 const NUMBERS_SQLITE: &str = "create table numbers (last bigint not null); insert into numbers (last) values (0)";

@@ -28,7 +28,7 @@ use crate::{Error, Ids, Read, Result, Tx};
 use address::Address;
 use crossbeam_channel::Receiver;
 pub(crate) use session::Session;
-use session::{POOLER, Role, WRITE};
+use session::{APPLICATION, POOLER, Role, WRITE};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -69,16 +69,32 @@ pub(crate) fn open(url: &str, migrations: &[Migration], now: i64, writers: usize
 
 /// The version of the schema, without changing it; 0 where there is none.
 pub(crate) fn schema_version(url: &str) -> Result<i64> {
+    look(url, |session| {
+        if session.simple("select to_regclass('schema_version')")?.is_none() {
+            return Ok(0);
+        }
+        let version = session.simple(migrate::CURRENT)?;
+        Ok(version.and_then(|version| version.parse().ok()).unwrap_or(0))
+    })
+}
+
+/// How many other connections of this program the database has.
+pub(crate) fn sessions(url: &str) -> Result<u64> {
+    let others = format!(
+        "select count(*) from pg_stat_activity where datname = current_database() \
+         and application_name like '{APPLICATION}%' and pid <> pg_backend_pid()"
+    );
+    look(url, |session| Ok(session.simple(&others)?.and_then(|count| count.parse().ok()).unwrap_or(0)))
+}
+
+/// Asks something over a connection of its own.
+fn look<T: Send>(url: &str, ask: impl FnOnce(&mut Session) -> Result<T> + Send) -> Result<T> {
     let address = Arc::new(address::parse(url)?);
     std::thread::scope(|scope| {
         let looking = scope.spawn(|| {
             let mut session = Session::new(address, Role::Read)?;
             session.ensure()?;
-            if session.simple("select to_regclass('schema_version')")?.is_none() {
-                return Ok(0);
-            }
-            let version = session.simple(migrate::CURRENT)?;
-            Ok(version.and_then(|version| version.parse().ok()).unwrap_or(0))
+            ask(&mut session)
         });
         looking.join().unwrap_or_else(|_| Err(Error::Unavailable("looking at the database panicked".into())))
     })

@@ -29,6 +29,10 @@ impl<'c> Read<'c> {
         }
         result
     }
+    /// Whether this is SQLite, for the few statements that ask an engine about itself.
+    pub(crate) fn is_sqlite(&self) -> bool {
+        matches!(self.conn, Conn::Sqlite(_))
+    }
     /// The time of this transaction, microseconds since the Unix epoch.
     pub fn now(&self) -> i64 {
         self.now

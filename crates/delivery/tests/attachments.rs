@@ -14,7 +14,7 @@ use tieline_core::contacts::Upsert;
 use tieline_core::conversations::channel::Channel;
 use tieline_core::conversations::{Customer, StartOutbound, StartOutboundVerb, Started};
 use tieline_core::ctx::Ctx;
-use tieline_core::events::Stored;
+use tieline_core::events::{Stored, numbering};
 use tieline_core::idempotency::Reply;
 use tieline_core::ids::{AttachmentId, TenantId};
 use tieline_core::messages::direction::Direction;
@@ -28,6 +28,7 @@ use tieline_delivery::client::Client;
 use tieline_delivery::egress::{Answer, EgressPolicy, Guard, Resolver};
 use tieline_delivery::files::Files;
 use tieline_testkit::clock::VirtualClock;
+use tieline_testkit::postgres;
 use tieline_wire::native::event::data;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -92,13 +93,18 @@ struct World {
     files: Files,
     fetch: FetchLoop,
     folder: tempfile::TempDir,
+    database: Option<postgres::Database>,
 }
 
 impl World {
     async fn new() -> World {
         let folder = tempfile::tempdir().unwrap();
         let clock = VirtualClock::new();
-        let mut config = Config::sqlite(folder.path().join("t.db"), MIGRATIONS);
+        let database = postgres::wanted();
+        let mut config = match &database {
+            Some(database) => Config::postgres(&database.url, MIGRATIONS),
+            None => Config::sqlite(folder.path().join("t.db"), MIGRATIONS),
+        };
         config.clock = Arc::new(clock.clone());
         let db = Db::open(config).unwrap();
         let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };
@@ -110,7 +116,7 @@ impl World {
         let guard = Guard::new(policy, Resolver::Fixed(Arc::new(move |_| Answer::Addresses(vec![private]))));
         let client = Client::new(guard.clone(), &[]).unwrap();
         let fetch = FetchLoop::new(db.clone(), client, guard, files.clone(), data);
-        World { db, clock, tenant, files, fetch, folder }
+        World { db, clock, tenant, files, fetch, folder, database }
     }
 
     /// Opens a conversation whose first message names these files.
@@ -121,6 +127,7 @@ impl World {
             author: Author::default(),
             text: "Look".into(),
             html: None,
+            content: None,
             external_id: None,
             sent_at: None,
             attachments,
@@ -160,6 +167,9 @@ impl World {
 
     /// The events `message.updated` so far: sequence and data.
     async fn updates(&self) -> Vec<(Option<i64>, serde_json::Value)> {
+        while self.db.read(numbering::is_any_unnumbered).await.unwrap() {
+            self.db.write(numbering::number).await.unwrap();
+        }
         let events: Result<Vec<Stored>, Error> =
             self.db.read(|read| tieline_core::events::feed::after(read, 0, 1000, " message.updated ")).await;
         let json = |event: &Stored| (event.sequence, serde_json::from_str(&event.data).unwrap());
@@ -396,12 +406,12 @@ async fn the_loop_hears_of_a_new_file_and_ends_when_told() {
     let server = Server::start(reply("200 OK", PNG), false).await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let mut events = world.db.watch(tieline_core::events::EVENTS);
-    let (db, clock, tenant, files, folder) = (world.db, world.clock, world.tenant, world.files, world.folder);
+    let World { db, clock, tenant, files, folder, database, .. } = world;
     let running = tokio::spawn(world.fetch.run(stopped));
     let policy = EgressPolicy::parse("127.0.0.1", true).unwrap();
     let guard = Guard::new(policy, Resolver::Fixed(Arc::new(|_| Answer::Silence)));
     let idle = FetchLoop::new(db.clone(), Client::new(guard.clone(), &[]).unwrap(), guard, files.clone(), data);
-    let world = World { db, clock, tenant, files, fetch: idle, folder };
+    let world = World { db, clock, tenant, files, fetch: idle, folder, database };
     let message = world.name(&server.url).await;
     while world.message(&message).await.attachments[0].state != State::Stored {
         events.changed().await.unwrap();

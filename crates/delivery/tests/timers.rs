@@ -5,13 +5,14 @@ use tieline_core::conversations::channel::Channel;
 use tieline_core::conversations::status::Status;
 use tieline_core::conversations::{self, Customer, StartOutbound, StartOutboundVerb, Update};
 use tieline_core::ctx::Ctx;
-use tieline_core::events::feed;
+use tieline_core::events::{feed, numbering};
 use tieline_core::idempotency::Reply;
 use tieline_core::tenants::{self, CreateTenant, Plan};
 use tieline_core::{Error, MIGRATIONS, contacts::Upsert};
 use tieline_db::{Config, Db};
 use tieline_delivery::timers::{BATCH, TimerLoop};
 use tieline_testkit::clock::VirtualClock;
+use tieline_testkit::postgres;
 use tieline_wire::native::event;
 
 const HOUR_US: i64 = 3_600_000_000;
@@ -62,7 +63,11 @@ async fn snooze(db: &Db, ctx: &Ctx, id: tieline_core::ids::ConversationId, until
 async fn snoozes_end_once_also_after_downtime() {
     let folder = tempfile::tempdir().expect("a folder");
     let clock = VirtualClock::new();
-    let mut config = Config::sqlite(folder.path().join("t.db"), MIGRATIONS);
+    let database = postgres::wanted();
+    let mut config = match &database {
+        Some(database) => Config::postgres(&database.url, MIGRATIONS),
+        None => Config::sqlite(folder.path().join("t.db"), MIGRATIONS),
+    };
     config.clock = Arc::new(clock.clone());
     let db = Db::open(config).expect("opens");
     let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };
@@ -93,6 +98,9 @@ async fn snoozes_end_once_also_after_downtime() {
     let statuses: Vec<Status> = now.await.expect("there").iter().map(|v| v.status).collect();
     assert_eq!(statuses[0], Status::Snoozed);
     assert!(statuses[1..].iter().all(|status| *status == Status::Active));
+    while db.read(numbering::is_any_unnumbered).await.expect("looks") {
+        db.write(numbering::number).await.expect("numbers");
+    }
     let log = db.read(move |read| feed::of_tenant(read, tenant, 0, 10_000)).await.expect("the log");
     let woken: Vec<_> =
         log.iter().filter(|event| event.cause.as_deref() == Some(r#"{"type":"timer","id":"snooze"}"#)).collect();

@@ -112,6 +112,22 @@ while kill -0 "$pg"; do
 done
 "#;
 
+/// Chooses the engine of a run, for tests that know one database only.
+pub const ENGINE_VARIABLE: &str = "TIELINE_TEST_ENGINE";
+
+/// An empty database when `TIELINE_TEST_ENGINE` is `postgresql`; none, for a SQLite file of the test's own, when it is
+/// `sqlite` or not set.
+///
+/// # Panics
+/// For any other value, so that a misspelled one does not test SQLite twice.
+pub fn wanted() -> Option<Database> {
+    match std::env::var(ENGINE_VARIABLE).as_deref() {
+        Ok("postgresql") => Some(Database::create()),
+        Ok("sqlite") | Err(_) => None,
+        Ok(other) => panic!("{ENGINE_VARIABLE} is sqlite or postgresql, not {other:?}"),
+    }
+}
+
 /// An empty database on the shared cluster, owned by a role without special rights; dropped with this value.
 #[derive(Debug)]
 pub struct Database {

@@ -22,8 +22,9 @@ include!(concat!(env!("OUT_DIR"), "/statements.rs"));
 const ROWS: u32 = 3_000;
 
 /// Tables that grow with every conversation, and so are never read whole.
-const LARGE: [&str; 17] = [
+const LARGE: [&str; 18] = [
     "contacts",
+    "contact_inboxes",
     "handles",
     "contact_aliases",
     "conversations",
@@ -142,6 +143,40 @@ fn postgres_plan(db: &Db, statement: &'static Statement) -> Result<Vec<Access>, 
 /// The tenant's rows of these are bounded by something else, or the statement is one of housekeeping that takes its time.
 const BROAD: &[(&str, &str)] = &[
     ("attachments::NEXT_DUE", "one step to the smallest"),
+    ("contacts::BY_NAME", "a list in an order of its own, which a person pages through"),
+    ("contacts::BY_NAME_DOWN", "a list in an order of its own, which a person pages through"),
+    ("contacts::BY_EMAIL", "a list in an order of its own, which a person pages through"),
+    ("contacts::BY_EMAIL_DOWN", "a list in an order of its own, which a person pages through"),
+    ("contacts::BY_PHONE", "a list in an order of its own, which a person pages through"),
+    ("contacts::BY_PHONE_DOWN", "a list in an order of its own, which a person pages through"),
+    ("contacts::BY_CREATION", "a list in an order of its own, which a person pages through"),
+    ("contacts::BY_CREATION_DOWN", "a list in an order of its own, which a person pages through"),
+    ("contacts::BY_CHANGE", "a list in an order of its own, which a person pages through"),
+    ("contacts::BY_CHANGE_DOWN", "a list in an order of its own, which a person pages through"),
+    ("contacts::COUNT", "the total that Chatwoot shows beside its list of contacts"),
+    ("conversations::COUNTS", "the totals that Chatwoot shows beside its list of conversations"),
+    ("conversations::PAGE", "a list with any filters: walks the last changed ones until its page is full"),
+    ("contacts::NUMBERED", "a page by its number passes over the ones before it in the index; a limit says how deep"),
+    (
+        "contacts::NUMBERED_FROM_OLDEST",
+        "a page by its number passes over the ones before it in the index; a limit says how deep",
+    ),
+    (
+        "conversations::NUMBERED",
+        "a page by its number passes over the ones before it in the index; a limit says how deep",
+    ),
+    (
+        "conversations::NUMBERED_FROM_OLDEST",
+        "a page by its number passes over the ones before it in the index; a limit says how deep",
+    ),
+    (
+        "conversations::NUMBERED_OF_STATUS",
+        "a page by its number passes over the ones before it in the index; a limit says how deep",
+    ),
+    (
+        "conversations::NUMBERED_OF_STATUS_FROM_OLDEST",
+        "a page by its number passes over the ones before it in the index; a limit says how deep",
+    ),
     ("deliveries::ASKED_FOR", "all that persons have asked for and that has not been sent: a few"),
     ("events::LAST_OF_TENANT", "one step to the largest"),
     ("events::LAST_POSITION", "one step to the largest"),

@@ -24,7 +24,8 @@ const BELOW: &[(&str, &[&str])] = &[
 /// All that `api` may name of `delivery`, which otherwise stands beside it: the check of an address, which must give the same
 /// answer when it is saved as when it is called; the making of a webhook's secret; and the store of attachments' bytes, which
 /// uploads and fetches share.
-const OF_DELIVERY_IN_API: [&str; 4] = [
+const OF_DELIVERY_IN_API: [&str; 5] = [
+    "tieline_delivery::SECRET_CONTEXT",
     "tieline_delivery::egress",
     "tieline_delivery::files",
     "tieline_delivery::sign",

@@ -342,7 +342,7 @@ pub async fn perform(settings: &Settings, request: Request) -> anyhow::Result<Va
 
 /// Does it on the opened database.
 async fn perform_here(settings: &Settings, request: Request) -> anyhow::Result<Value> {
-    let hub = server::open(settings).await?;
+    let hub = server::open(settings, false).await?;
     let done = Desk { hub: hub.clone(), pause: None }.run(request).await;
     let db = hub.db.clone();
     tokio::task::spawn_blocking(move || db.close()).await?;

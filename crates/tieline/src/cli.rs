@@ -23,6 +23,9 @@ pub enum Command {
         /// Let a restored or paused installation send webhooks again
         #[arg(long)]
         resume_sending: bool,
+        /// Serve a database that was moved elsewhere; what was written there since is not in it
+        #[arg(long)]
+        reopen: bool,
     },
     /// Try it: a throwaway server with sample data, a key, and a webhook receiver that prints
     Demo,
@@ -68,6 +71,18 @@ pub enum Command {
         /// Only show what would be done
         #[arg(long)]
         show: bool,
+    },
+    /// Copy everything into another, empty database, between SQLite and PostgreSQL or within one, and verify it
+    ///
+    /// Stop every node first. A copy that was broken off goes on where it was.
+    MoveStore {
+        /// The database to leave: sqlite:<path> or postgres://user@host/name
+        from: String,
+        /// The database to go to, empty
+        to: String,
+        /// Print one JSON value
+        #[arg(long)]
+        json: bool,
     },
     /// Print the settings in effect and where each comes from
     Config,

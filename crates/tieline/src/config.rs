@@ -30,7 +30,7 @@ const FILE_LIMIT: u64 = 256 * 1024;
 /// Most that `attachment_max_bytes` may be: what a store takes in the parts that we send.
 const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 /// Variables of ours that are no settings of the program: of its tests, benches and builds.
-const NOT_SETTINGS: &[&str] = &["ROUNDS", "DASHBOARD_DIST", "BENCH", "KEY"];
+const NOT_SETTINGS: &[&str] = &["ROUNDS", "DASHBOARD_DIST", "BENCH", "KEY", "TEST_ENGINE"];
 
 /// One setting.
 struct Setting {
@@ -368,7 +368,10 @@ fn checked(values: BTreeMap<&'static str, (String, Origin)>, warnings: Vec<Strin
     })
 }
 
-fn target(url: &str) -> Result<Target, String> {
+/// The database that an address names.
+///
+/// Errors: what it must be, without the address, which may hold a password.
+pub fn target(url: &str) -> Result<Target, String> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         return Ok(Target::Postgres(url.to_owned()));
     }

@@ -34,6 +34,11 @@ pub fn make(dir: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the data folder {}", dir.display()))
 }
 
+/// Whether a process has ever held this folder.
+pub fn is_used(dir: &Path) -> bool {
+    dir.join(LOCK).exists()
+}
+
 /// Makes the folder and takes its lock; none, with what is known of the holder, while another process has it.
 ///
 /// Errors: one line for a folder that cannot be made or written.

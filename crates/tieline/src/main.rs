@@ -18,6 +18,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use cli::{Cli, Command};
 use config::{LogFormat, Settings};
+use server::Start;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -74,7 +75,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     match cli.command {
-        Command::Serve { resume_sending } => commands::serve::run(settings, resume_sending).await,
+        Command::Serve { resume_sending, reopen } => {
+            commands::serve::run(settings, Start { resume_sending, reopen }).await
+        }
         Command::Tenant(command) => commands::tenant::run(&settings, command).await,
         Command::Key(command) => commands::key::run(&settings, command).await,
         Command::User(command) => commands::user::run(&settings, command).await,
@@ -85,6 +88,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Restore { file } => commands::restore::run(&settings, &file).await,
         Command::Verify { file } => commands::verify::run(&file).await,
         Command::Migrate { show } => commands::migrate::run(&settings, show).await,
+        Command::MoveStore { from, to, json } => commands::move_store::run(&settings, &from, &to, json).await,
         Command::Config => commands::print(&settings.to_string()),
         Command::Demo | Command::Openapi { .. } => Ok(()),
     }

@@ -5,10 +5,11 @@ use crate::config::{self, Attachments, Settings};
 use crate::folder::{self, Lock};
 use crate::metrics::Metrics;
 use crate::secret_key;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tieline_api::chatwoot;
 use tieline_api::http::layers::Edge;
 use tieline_api::http::server::{self, Limits};
 use tieline_api::limits::Publisher;
@@ -17,6 +18,7 @@ use tieline_api::v1::attachments::{UPLOAD_ROUTE, upload_body_limit};
 use tieline_api::{Hub, hub};
 use tieline_core::attachments::link::Links;
 use tieline_core::{Error, MIGRATIONS, installation};
+use tieline_db::moving::{self, Mark};
 use tieline_db::{Config, Db, Target};
 use tieline_delivery::attachments::FetchLoop;
 use tieline_delivery::client::Client;
@@ -74,8 +76,9 @@ impl Running {
 
 /// Opens the database and what is needed to work on it; the folder's lock is held by the caller.
 ///
-/// Errors: one line for a file that cannot be opened, a newer schema, a wrong key.
-pub async fn open(settings: &Settings) -> anyhow::Result<Hub> {
+/// Errors: one line for a file that cannot be opened, a newer schema, a wrong key, and a database that was moved elsewhere,
+/// unless it is to be reopened.
+pub async fn open(settings: &Settings, reopen: bool) -> anyhow::Result<Hub> {
     if let Target::Sqlite(path) = &settings.database
         && let Some(folder) = path.parent()
     {
@@ -85,6 +88,7 @@ pub async fn open(settings: &Settings) -> anyhow::Result<Hub> {
     let db = tokio::task::spawn_blocking(move || Db::open(config))
         .await?
         .with_context(|| format!("cannot open the database {}", config::shown(&settings.database)))?;
+    refuse_moved(&db, reopen).await?;
     let keyring = secret_key::load(settings.secret_key.as_deref(), &settings.data_dir, &db).await?;
     let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{}", settings.listen));
     let links = Links::new(&keyring, &public_url, settings.attachment_link_ttl_us);
@@ -108,8 +112,36 @@ pub async fn open(settings: &Settings) -> anyhow::Result<Hub> {
     }))
 }
 
+/// Two servers on two copies would each take half of the work: what was moved is served where it went.
+async fn refuse_moved(db: &Db, reopen: bool) -> anyhow::Result<()> {
+    if reopen {
+        db.write(moving::reopen).await?;
+    }
+    match db.read(moving::mark).await? {
+        None => Ok(()),
+        Some(Mark::Source { to, finished: true }) => bail!(
+            "this database was moved to {to}: serve that one, or take this one back with `tieline serve --reopen`"
+        ),
+        Some(Mark::Source { to, finished: false }) => bail!(
+            "this database is being moved to {to}: finish that with `tieline move-store`, or give it up with `tieline serve --reopen`"
+        ),
+        Some(Mark::Unfinished { from }) => {
+            bail!("this database is the unfinished copy of {from}: finish it with `tieline move-store`")
+        }
+    }
+}
+
+/// What an operator may lift by starting.
+#[derive(Clone, Copy, Default)]
+pub struct Start {
+    /// The pause of sending.
+    pub resume_sending: bool,
+    /// The mark of a database that was moved elsewhere.
+    pub reopen: bool,
+}
+
 /// Starts a server. Errors are one clear line: folder in use or read-only, port taken, newer schema, wrong key.
-pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Result<Running> {
+pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running> {
     let lock = folder::hold_or_refuse(&settings.data_dir, &settings.database)?;
     let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
         let why = match error.kind() {
@@ -122,7 +154,7 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
     })?;
     let addr = listener.local_addr()?;
     settings.listen = addr; // port 0 is now a real one, also in links
-    let hub = open(&settings).await?;
+    let hub = open(&settings, how.reopen).await?;
     let db = hub.db.clone();
     let is_shared = db.is_shared();
     let paused = db
@@ -131,7 +163,7 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
             if !is_shared {
                 tieline_core::deliveries::clear_leases(tx)?;
             }
-            if resume_sending {
+            if how.resume_sending {
                 installation::pause_sending(tx, false)?;
             }
             installation::sending_paused(tx)
@@ -153,8 +185,12 @@ pub async fn start(mut settings: Settings, resume_sending: bool) -> anyhow::Resu
     let (router, _) = tieline_api::app(hub.clone());
     let router = router.merge(operations::routes(operations)).merge(tieline_api::setup::routes(hub.clone()));
     let public_url = hub.public_url.clone();
-    let edge = Edge::new(Some(&public_url), http_metrics).body_limit(UPLOAD_ROUTE, upload_body_limit(&hub));
-    let router = edge.log(hub.requests().clone()).around(router);
+    let router = Edge::new(Some(&public_url), http_metrics)
+        .body_limit(UPLOAD_ROUTE, upload_body_limit(&hub))
+        .body_limit(chatwoot::MESSAGES_ROUTE, upload_body_limit(&hub))
+        .body_limit(chatwoot::PUBLIC_MESSAGES_ROUTE, upload_body_limit(&hub))
+        .log(hub.requests().clone())
+        .around(router);
 
     let (stop, stopped) = watch::channel(false);
     // For what follows from requests: it ends after the last of them.

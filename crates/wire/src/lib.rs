@@ -1,6 +1,7 @@
 //! The shapes of the dialects: pure functions from state and events to bytes, pinned by golden files.
 
 pub mod atteny;
+pub mod chatwoot;
 pub mod native;
 
 use tieline_core::events::Stored;

@@ -139,6 +139,7 @@ fn message(hub: &Hub, body: &Object<'_, '_>) -> NewMessage {
         author: Author::default(),
         text,
         html: None,
+        content: None,
         external_id: None,
         sent_at: None,
         attachments: Attach {

@@ -40,9 +40,11 @@ pub const ERROR_CODES: &[ErrorCode] = codes! {
     400 "incomplete_body" "Incomplete body": "The connection ended before the whole body came. Send again.";
     401 "unauthorized" "Credentials missing": "Send a key as `Authorization: Bearer sa_live_…`.";
     401 "invalid_api_key" "Invalid API key": "The key is unknown, malformed, revoked or disabled. Make another in the settings.";
+    401 "invalid_access_token" "Invalid access token": "On Chatwoot's surface: the token in `api_access_token` is no user's. Copy it again from the profile.";
     402 "quota_exceeded" "Monthly quota exceeded": "The plan's requests of this month are used up; `X-Api-Quota-Reset` says when they begin anew.";
     403 "api_disabled" "API disabled": "The plan of this tenant does not include the API.";
     403 "insufficient_scope" "Scope missing": "The key is valid but lacks `requiredScope`. Make one that has it.";
+    403 "not_authorized" "Not authorized": "On Chatwoot's surface, where it is a 401: the user is no member of this inbox.";
     403 "webhooks_disabled" "Webhooks disabled": "The plan of this tenant does not include webhooks.";
     403 "link_expired" "Link expired": "A link to a file is good for an hour, if the operator says nothing else. Read the message or the attachment again for a new one.";
     403 "live_key_needed" "Live key needed": "Users belong to the live tenant; a sandbox key sees them and cannot change them.";
@@ -64,6 +66,7 @@ pub const ERROR_CODES: &[ErrorCode] = codes! {
     409 "custom_field_limit_reached" "Custom field limit reached": "A contact or a conversation has at most 100 custom fields. Delete one first.";
     409 "key_inactive" "Key inactive": "A key that is disabled or has ended cannot be rotated. Make a new one.";
     409 "conversation_archived" "Conversation archived": "An archived conversation takes no replies. Open another for the same contact.";
+    409 "source_id_taken" "Source id taken": "Another contact has this `source_id` in the inbox already.";
     409 "attachment_taken" "Attachment taken": "Another message has this upload already; `attachmentId` names it. Upload the file again.";
     409 "invalid_transition" "Invalid transition": "The conversation's status does not allow this change.";
     409 "delivery_pending" "Delivery pending": "The delivery has not ended: it is tried again by itself at `nextAttemptAt`.";
@@ -81,6 +84,7 @@ pub const ERROR_CODES: &[ErrorCode] = codes! {
     429 "too_many_streams" "Too many streams": "The tenant, or this server, has as many event streams open as it may. Close one, or wait for `Retry-After` seconds.";
     429 "webhook_limit_reached" "Webhook limit reached": "The tenant has as many webhook endpoints as its plan allows. Delete one; waiting does not help.";
     500 "internal_error" "Internal error": "Something went wrong on our side. Send again later, and quote `requestId` if it stays.";
+    503 "log_behind" "Behind for a moment": "The event log is catching up with what was written. Nothing was changed: send again after `Retry-After` seconds.";
     503 "unavailable" "Unavailable for a moment": "The server cannot write just now. Nothing was changed: send again after `Retry-After` seconds.";
 };
 

@@ -139,8 +139,8 @@ pub fn render(
     log_source(dialect, error, id);
     match dialect {
         Dialect::Atteny => atteny(error, id, language),
-        // Chatwoot's shapes come with their folder; until then their paths speak problem documents.
-        Dialect::V1 | Dialect::Chatwoot => problem(error, id, public_url),
+        Dialect::Chatwoot => crate::chatwoot::render(error),
+        Dialect::V1 => problem(error, id, public_url),
     }
 }
 

@@ -228,6 +228,7 @@ macro_rules! path_parts {
 path_parts!(A);
 path_parts!(A B);
 path_parts!(A B C);
+path_parts!(A B C D);
 
 impl<S: Send + Sync, T: PathParts> FromRequestParts<S> for Path<T> {
     type Rejection = Failure;

@@ -9,8 +9,6 @@ use crate::http::request::{JsonBody, Path};
 use crate::hub::Hub;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use tieline_core::contacts::email;
@@ -26,8 +24,6 @@ use utoipa_axum::routes;
 
 /// Longest display name, characters.
 const NAME_LIMIT: usize = 100;
-/// Random bytes of an access token.
-const ACCESS_TOKEN_BYTES: usize = 24;
 
 const ROLES: [(&str, Role); 3] = [("owner", Role::Owner), ("admin", Role::Admin), ("agent", Role::Agent)];
 
@@ -122,7 +118,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
         (command, password(body.string("password")).optional())
     })?;
     command.password_hash = hashed(&hub, password).await?;
-    let token = URL_SAFE_NO_PAD.encode(hub.random::<ACCESS_TOKEN_BYTES>()?);
+    let token = tieline_core::keys::token::short(hub.random()?);
     command.access_token_hash = Sha256::digest(token.as_bytes()).into();
     command.access_token_sealed = hub.keyring.seal(token.as_bytes(), ACCESS_TOKEN_CONTEXT, hub.random()?)?;
     let render = |user: &User| created(format!("/v1/users/{}", user.id), &UserView::from(user));

@@ -6,12 +6,15 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use axum::{Router, body::to_bytes};
 use serde_json::Value;
 use std::sync::Arc;
+use tieline_api::chatwoot;
 use tieline_api::http::address::TrustedProxies;
+use tieline_api::http::error::Dialect;
 use tieline_api::http::layers::Edge;
 use tieline_api::v1::attachments::{UPLOAD_ROUTE, upload_body_limit};
 use tieline_api::{Hub, hub};
 use tieline_core::attachments::link::{DEFAULT_TTL_US, Links};
 use tieline_core::ctx::Ctx;
+use tieline_core::events::numbering;
 use tieline_core::keys::scopes::Scopes;
 use tieline_core::keys::token::{Mode, Prefix, mint};
 use tieline_core::keys::{self, CreateKey};
@@ -23,6 +26,7 @@ use tieline_delivery::egress::{Answer, EgressPolicy, Guard, Resolver};
 use tieline_delivery::files::Files;
 use tieline_testkit::clock::VirtualClock;
 use tieline_testkit::openapi::Validator;
+use tieline_testkit::postgres;
 use tower::ServiceExt;
 
 /// Largest file of an attachment here, bytes: below and above it must differ in what the store does, so it is several parts.
@@ -38,8 +42,10 @@ pub struct App {
     router: Router,
     /// Of each documented dialect, by where its paths begin.
     validators: Validators,
-    /// Database and attachments.
+    /// Attachments, and the database of SQLite.
     pub folder: tempfile::TempDir,
+    /// The database of PostgreSQL, where the run is on it.
+    postgres: Option<postgres::Database>,
 }
 
 /// What came back.
@@ -99,7 +105,12 @@ fn serve(db: &Db, folder: &std::path::Path) -> (Hub, Router, Validators) {
     });
     let (router, _) = tieline_api::app(hub.clone());
     let edge = Edge::new(Some("http://tieline.test"), ());
-    let router = edge.body_limit(UPLOAD_ROUTE, upload_body_limit(&hub)).log(hub.requests().clone()).around(router);
+    let router = edge
+        .body_limit(UPLOAD_ROUTE, upload_body_limit(&hub))
+        .body_limit(chatwoot::MESSAGES_ROUTE, upload_body_limit(&hub))
+        .body_limit(chatwoot::PUBLIC_MESSAGES_ROUTE, upload_body_limit(&hub))
+        .log(hub.requests().clone())
+        .around(router);
     let validators = tieline_api::documents().into_iter().map(|(name, document)| {
         let document = serde_json::to_value(&document).expect("a document");
         (if name == "v1" { "/v1/" } else { "/api/v1/" }, Validator::new(document))
@@ -112,12 +123,18 @@ impl App {
     pub async fn new() -> App {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clock = VirtualClock::new();
-        let mut config = Config::sqlite(folder.path().join("t.db"), MIGRATIONS);
+        let postgres = postgres::wanted();
+        let mut config = match &postgres {
+            Some(database) => Config::postgres(&database.url, MIGRATIONS),
+            None => Config::sqlite(folder.path().join("t.db"), MIGRATIONS),
+        };
+        // The clock stands still, and what happens at one time is listed by id: one writer's ids grow.
+        config.limits.writers = 1;
         config.clock = Arc::new(clock.clone());
         config.seed = Some(1);
         let db = Db::open(config).expect("opens");
         let (hub, router, validators) = serve(&db, folder.path());
-        let mut app = App { hub, db, clock, key: String::new(), router, validators, folder };
+        let mut app = App { hub, db, clock, key: String::new(), router, validators, folder, postgres };
         app.tenant("acme").await;
         app.key = app.key("acme", Mode::Live, &["full_access"]).await;
         app
@@ -183,23 +200,50 @@ impl App {
         self.hub.ctx(tenant.id, tieline_core::ctx::Actor::system(), "req_test")
     }
 
-    /// The database's files.
-    pub fn files(&self) -> Vec<std::path::PathBuf> {
-        let entries = std::fs::read_dir(self.folder.path()).expect("a folder");
-        entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file()).collect()
+    /// Everything that the database holds: the bytes of its files, or on PostgreSQL every row as text.
+    pub async fn contents(&self) -> Vec<u8> {
+        if self.postgres.is_none() {
+            let entries = std::fs::read_dir(self.folder.path()).expect("a folder");
+            let files = entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file());
+            return files.flat_map(|file| std::fs::read(file).expect("readable")).collect();
+        }
+        let rows: Result<Vec<String>, Error> = self
+            .db
+            .read(|read| {
+                let mut rows = Vec::new();
+                for table in tieline_db::catalogue::tables(read)? {
+                    let sql = format!("select t::text from \"{}\" t", table.name);
+                    rows.extend(read.all(&sql, &[], |row| row.get::<String>(0))?);
+                }
+                Ok(rows)
+            })
+            .await;
+        rows.expect("every row").concat().into_bytes()
+    }
+
+    /// Gives what has happened its place in the log, as a node does beside its requests.
+    pub async fn number(&self) {
+        while self.db.read(numbering::is_any_unnumbered).await.expect("looks") {
+            self.db.write(numbering::number).await.expect("numbers");
+        }
     }
 
     /// Sends a request as it is and checks the answer against the document.
     pub async fn send(&self, request: Request<Body>) -> Reply {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        self.number().await;
         let response = self.router.clone().oneshot(request).await.expect("infallible");
+        self.number().await;
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, 32 << 20).await.expect("a body").to_vec();
         let content_type = parts.headers.get("content-type").map(|value| value.to_str().expect("text").to_owned());
         let validator =
             self.validators.iter().find(|(begin, _)| path.starts_with(begin)).map(|(_, validator)| validator);
         let status = parts.status.as_u16();
+        // Chatwoot's surface has no document.
+        let described = Dialect::of_path(&path) != Dialect::Chatwoot;
         if let Some(validator) = validator
+            && described
             && status != 405
             && !(status == 404 && validator.template(&path).is_none())
         {
@@ -231,10 +275,12 @@ impl App {
         self.send(request.expect("a request")).await
     }
 
-    /// Whether these bytes stand anywhere in the database's files.
-    pub fn stored(&self, bytes: &[u8]) -> bool {
-        let texts = self.files().into_iter().map(|file| std::fs::read(file).expect("readable"));
-        texts.into_iter().any(|text| text.windows(bytes.len()).any(|window| window == bytes))
+    /// Whether these bytes stand anywhere in the database, also where PostgreSQL shows bytes in hexadecimal.
+    pub async fn stored(&self, bytes: &[u8]) -> bool {
+        let hexadecimal: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let contents = self.contents().await;
+        let holds = |what: &[u8]| contents.windows(what.len()).any(|window| window == what);
+        holds(bytes) || holds(hexadecimal.as_bytes())
     }
 
     /// GET with the full-access key.

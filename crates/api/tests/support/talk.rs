@@ -43,7 +43,7 @@ pub async fn furnish(app: &App, tenant: i64) {
             for statement in [
                 "insert into teams (tenant_id, id, number, name, created_at, updated_at) values ($1, $2, $3, 'support', 1, 1)",
                 "insert into users (tenant_id, id, number, email, name, role, access_token_hash, access_token_sealed, is_active, \
-                 created_at, updated_at) values ($1, $2, $3, 'bia@example.com', 'Bia', 'agent', $2, $2, true, 1, 1)",
+                 created_at, updated_at) values ($1, $2, $3, 'bia@example.com', 'Bia', 'agent', $4, $4, true, 1, 1)",
                 "insert into tags (tenant_id, id, number, slug, name, created_at, updated_at) values ($1, $2, $3, 'vip', 'VIP', 1, 1)",
                 "insert into tags (tenant_id, id, number, slug, name, created_at, updated_at) values ($1, $2, $3, 'late', 'Late', 1, 1)",
                 "insert into custom_fields (tenant_id, id, number, entity, key, name, type, options, created_at, updated_at) \
@@ -54,7 +54,8 @@ pub async fn furnish(app: &App, tenant: i64) {
                 let id = uuid::Uuid::from_u128(0x7000 + tenant as u128);
                 let id = if statement.contains("tags") || statement.contains("fields") { tx.new_id() } else { id };
                 let number = tx.take_number()?;
-                tx.execute(statement, &tieline_db::params![tenant, id, number])?;
+                let params = tieline_db::params![tenant, id, number, id.as_bytes().as_slice()];
+                tx.execute(statement, &params[..if statement.contains("$4") { 4 } else { 3 }])?;
             }
             Ok(())
         })
@@ -75,6 +76,7 @@ pub async fn strangers(app: &App) -> [String; 2] {
 
 /// Everything that happened in tenant `acme` so far: position, name, sequence and data.
 pub async fn log(app: &App) -> Vec<(i64, String, Option<i64>, Value)> {
+    app.number().await;
     let events = app.db.read(|read| feed::of_tenant(read, TenantId(1), 0, 10_000)).await.expect("the log");
     let data = |event: &tieline_core::events::Stored| serde_json::from_str(&event.data).expect("JSON");
     events.iter().map(|event| (event.position, event.name.clone(), event.sequence, data(event))).collect()

@@ -57,7 +57,7 @@ pub fn merge(tx: &mut Tx, ctx: &Ctx, target: ContactId, from: &[ContactId]) -> R
 
     let mut contact = before.clone();
     for source in &sources {
-        for statement in [sql::MOVE_HANDLES, sql::MOVE_CONVERSATIONS, sql::MOVE_ALIASES] {
+        for statement in [sql::MOVE_HANDLES, sql::MOVE_CONVERSATIONS, sql::MOVE_INBOXES, sql::MOVE_ALIASES] {
             tx.execute(statement, &params![ctx.tenant.0, source.id.0, target.0])?;
         }
         let now = tx.now();
@@ -75,6 +75,8 @@ pub fn merge(tx: &mut Tx, ctx: &Ctx, target: ContactId, from: &[ContactId]) -> R
             }
         }
         contact.custom_fields = filled(&contact.custom_fields, &source.custom_fields)?;
+        contact.metadata = filled(&contact.metadata, &source.metadata)?;
+        contact.avatar_url = contact.avatar_url.or_else(|| source.avatar_url.clone());
     }
     let mut changes = changes(&before, &contact)?;
     let merged: Vec<String> = sources.iter().map(|source| source.id.to_string()).collect();

@@ -1,17 +1,21 @@
 //! Contacts: the customers, and the handles they are known by.
 
+mod annotate;
 mod delete;
 pub mod email;
 mod list;
 mod merge;
 pub mod phone;
+mod seek;
 pub(crate) mod sql;
 mod upsert;
 mod write;
 
+pub use annotate::{Annotate, annotate};
 pub use delete::delete;
 pub use list::{Filter, List, found, list, numbered};
 pub use merge::{MERGE_LIMIT, merge};
+pub use seek::{by_address, by_number, count, page, seek};
 pub use upsert::{Upsert, Upserted, upsert_many};
 pub use write::{Create, Update, Written, create, update};
 
@@ -36,6 +40,12 @@ pub struct Contact {
     pub external_id: Option<String>,
     /// Custom field values by key, a JSON object as text.
     pub custom_fields: String,
+    /// Free-form, a JSON object as text.
+    pub metadata: String,
+    /// Whether what it writes stays done.
+    pub is_blocked: bool,
+    /// A picture of it, somewhere.
+    pub avatar_url: Option<String>,
     /// Microseconds UTC.
     pub created_at: i64,
     /// Microseconds UTC.
@@ -64,6 +74,9 @@ pub(crate) fn contact(row: &Row, at: usize) -> tieline_db::Result<Contact> {
         custom_fields: row.get(at + 6)?,
         created_at: row.get(at + 7)?,
         updated_at: row.get(at + 8)?,
+        metadata: row.get(at + 9)?,
+        is_blocked: row.get(at + 10)?,
+        avatar_url: row.get(at + 11)?,
     })
 }
 

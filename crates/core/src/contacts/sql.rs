@@ -5,7 +5,8 @@ use tieline_db::{Many, Ty};
 /// The columns of a contact, in the order in which `contact()` reads them; the table is named `c`.
 macro_rules! columns {
     () => {
-        "c.id, c.number, c.name, c.email, c.phone, c.external_id, c.custom_fields, c.created_at, c.updated_at"
+        "c.id, c.number, c.name, c.email, c.phone, c.external_id, c.custom_fields, c.created_at, c.updated_at, c.metadata, c.is_blocked, \
+         c.avatar_url"
     };
 }
 pub(crate) use columns;
@@ -102,7 +103,7 @@ pub static HOLD: Many = Many::new(
     &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
 );
 pub const UPDATE: &str = "update contacts set name = $3, email = $4, phone = $5, external_id = $6, custom_fields = $7, \
-     updated_at = $8 where tenant_id = $1 and id = $2";
+     updated_at = $8, metadata = $9, is_blocked = $10, avatar_url = $11 where tenant_id = $1 and id = $2";
 pub const TAKE_HANDLE: &str = "insert into handles (tenant_id, kind, match_key, value, contact_id, is_primary, created_at) \
      values ($1, $2, $3, $4, $5, true, $6) on conflict (tenant_id, kind, match_key) do nothing";
 /// The primary address gives way to the one with key $4.
@@ -123,3 +124,31 @@ pub const HAS_CONVERSATIONS: &str = "select 1 from conversations where tenant_id
 pub const DELETE: &str = "delete from contacts where tenant_id = $1 and id = $2";
 pub const DELETE_HANDLES: &str = "delete from handles where tenant_id = $1 and contact_id = $2";
 pub const DELETE_ALIASES: &str = "delete from contact_aliases where tenant_id = $1 and contact_id = $2";
+pub const MOVE_INBOXES: &str = "update contact_inboxes set contact_id = $3 where tenant_id = $1 and contact_id = $2";
+pub const DELETE_INBOXES: &str = "delete from contact_inboxes where tenant_id = $1 and contact_id = $2";
+pub const BY_NUMBER: &str = concat!("select ", columns!(), " from contacts c where c.tenant_id = $1 and c.number = $2");
+/// Those that somebody knows an address of.
+pub const COUNT: &str = "select count(*) from contacts where tenant_id = $1 and (email is not null or phone is not null or \
+     external_id is not null)";
+macro_rules! page {
+    ($order:literal) => {
+        concat!(
+            "select ",
+            columns!(),
+            " from contacts c where c.tenant_id = $1 and (c.email is not null or c.phone is not null or \
+             c.external_id is not null) order by ",
+            $order,
+            ", c.number limit $2 offset $3"
+        )
+    };
+}
+pub const BY_NAME: &str = page!("lower(c.name)");
+pub const BY_NAME_DOWN: &str = page!("lower(c.name) desc");
+pub const BY_EMAIL: &str = page!("c.email nulls last");
+pub const BY_EMAIL_DOWN: &str = page!("c.email desc nulls last");
+pub const BY_PHONE: &str = page!("c.phone nulls last");
+pub const BY_PHONE_DOWN: &str = page!("c.phone desc nulls last");
+pub const BY_CREATION: &str = page!("c.created_at");
+pub const BY_CREATION_DOWN: &str = page!("c.created_at desc");
+pub const BY_CHANGE: &str = page!("c.updated_at");
+pub const BY_CHANGE_DOWN: &str = page!("c.updated_at desc");

@@ -109,6 +109,9 @@ pub fn upsert_many(
                     phone: upsert.phone.clone(),
                     external_id: upsert.external_id.clone(),
                     custom_fields: "{}".into(),
+                    metadata: "{}".into(),
+                    is_blocked: false,
+                    avatar_url: None,
                     created_at: now,
                     updated_at: now,
                 };

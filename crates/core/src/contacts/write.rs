@@ -61,6 +61,9 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Written> {
         phone: with.phone.clone(),
         external_id: with.external_id.clone(),
         custom_fields,
+        metadata: "{}".into(),
+        is_blocked: false,
+        avatar_url: None,
         created_at: now,
         updated_at: now,
     };
@@ -143,7 +146,10 @@ pub(super) fn save(tx: &mut Tx, ctx: &Ctx, contact: &mut Contact, changes: &[Cha
             &contact.phone,
             &contact.external_id,
             &contact.custom_fields,
-            contact.updated_at
+            contact.updated_at,
+            &contact.metadata,
+            contact.is_blocked,
+            &contact.avatar_url
         ],
     )?;
     events::emit(tx, ctx, &Event::ContactUpdated { contact, changes }, None)?;
@@ -169,6 +175,16 @@ pub(super) fn changes(before: &Contact, after: &Contact) -> Result<Vec<Change>> 
     let (from, to) = (json(&before.custom_fields)?, json(&after.custom_fields)?);
     if from != to {
         changes.push(Change::new("customFields", from, to));
+    }
+    let (from, to) = (json(&before.metadata)?, json(&after.metadata)?);
+    if from != to {
+        changes.push(Change::new("metadata", from, to));
+    }
+    if before.is_blocked != after.is_blocked {
+        changes.push(Change::new("isBlocked", before.is_blocked, after.is_blocked));
+    }
+    if before.avatar_url != after.avatar_url {
+        changes.push(Change::new("avatarUrl", &before.avatar_url, &after.avatar_url));
     }
     Ok(changes)
 }

@@ -281,6 +281,7 @@ impl Set<'_> {
         if message.direction == Direction::Inbound {
             v.last_contact_message_at = Some(now);
         }
+        v.heard(&message);
         let event = match message.direction {
             Direction::Inbound => Some(Event::MessageReceived { message: &message, conversation: &*v }),
             Direction::Outbound => Some(Event::MessageSent { message: &message, conversation: &*v }),
@@ -337,6 +338,13 @@ impl Set<'_> {
             done_at: None,
             archived_at: None,
             previous: Some(old.id),
+            source_id: old.source_id.clone(),
+            priority: None,
+            is_held: false,
+            waiting_since: None,
+            first_reply_at: None,
+            contact_seen_at: None,
+            agent_seen_at: None,
         };
         contacts::hold(tx, vec![(archived.0, v.contact.id)])?;
         let key = (archived.0, v.id);
@@ -381,7 +389,7 @@ impl Set<'_> {
 }
 
 /// The team of what lands in an inbox.
-fn inbox_team(tx: &mut Tx, tenant: TenantId, inbox: InboxId) -> Result<Option<TeamId>> {
+pub(super) fn inbox_team(tx: &mut Tx, tenant: TenantId, inbox: InboxId) -> Result<Option<TeamId>> {
     let team = tx.opt(sql::LANDING_TEAM, &params![tenant.0, inbox.0], |row| row.get::<Option<_>>(0))?.flatten();
     Ok(team.map(TeamId::from_uuid))
 }

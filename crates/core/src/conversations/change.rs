@@ -4,7 +4,7 @@
 //! `event_sequence` is counted here and nowhere else after the opening.
 
 use super::status::{self, Change as StatusChange, Command, Current, Outcome};
-use super::{Conversation, conversation, sql};
+use super::{Conversation, Priority, conversation, sql};
 use crate::ctx::Ctx;
 use crate::events::{Assignment, Batch, Change, Event};
 use crate::ids::{ConversationId, TenantId};
@@ -70,7 +70,11 @@ pub(crate) fn save_many<'v>(
             v.last_contact_message_at,
             v.updated_at,
             v.done_at,
-            v.archived_at
+            v.archived_at,
+            v.priority.map(Priority::as_str),
+            v.is_held,
+            v.waiting_since,
+            v.first_reply_at
         ]);
     }
     tx.run_many(&sql::SAVE, &rows)?;
@@ -149,6 +153,13 @@ fn changes(before: &Conversation, after: &Conversation) -> Vec<Change> {
     }
     if before.metadata != after.metadata {
         add("metadata", json(&before.metadata), json(&after.metadata));
+    }
+    if before.priority != after.priority {
+        let text = |v: &Conversation| v.priority.map(Priority::as_str);
+        add("priority", text(before).into(), text(after).into());
+    }
+    if before.is_held != after.is_held {
+        add("isHeld", before.is_held.into(), after.is_held.into());
     }
     if before.merged_into != after.merged_into {
         let text = |v: &Conversation| v.merged_into.map(|id| id.to_string());

@@ -51,6 +51,7 @@ pub fn merge(tx: &mut Tx, ctx: &Ctx, cmd: &Merge) -> Result<Conversation> {
         author: Author::default(),
         text: format!("Conversation {:04} was merged into this one.", from.number),
         html: None,
+        content: None,
         external_id: None,
         sent_at: None,
         attachments: Attach::default(),

@@ -1,26 +1,39 @@
 //! Conversations: opened through any dialect, one row, one machine of statuses, one sequence of events.
 
+mod amend;
 mod append;
 mod change;
 pub mod channel;
 mod list;
 mod merge;
 mod open;
+mod open_in;
+mod priority;
+mod seen;
 pub(crate) mod sql;
 pub mod status;
 mod tagging;
 mod update;
 
+pub use amend::{Amend, amend};
 pub use append::{Append, AppendVerb, Appended};
 pub(crate) use change::{hold, lock, next as next_event, save, wake};
-pub use list::{AgentFilter, Filter, Sort, by_reference, get, holder, list, numbered};
+pub use list::{
+    AgentFilter, Counts, Filter, Sort, Standing, by_number, by_reference, counts, get, holder, list, newest_from,
+    numbered, of_contact, page, unread,
+};
 pub use merge::{Merge, merge};
 pub use open::{Customer, StartOutbound, StartOutboundVerb, Started};
+pub use open_in::{OpenIn, open_in};
+pub use priority::Priority;
+pub use seen::{Looker, see};
 pub use tagging::{TAGS_LIMIT, set_tag};
 pub use update::{Update, Updated, update};
 
 use crate::contacts::{self, Contact};
 use crate::ids::{ConversationId, InboxId, TeamId, UserId};
+use crate::messages::Message;
+use crate::messages::direction::{AuthorType, Direction};
 use crate::{Error, Result};
 use channel::Channel;
 use status::{Engagement, Status};
@@ -81,6 +94,34 @@ pub struct Conversation {
     pub archived_at: Option<i64>,
     /// The archived conversation whose customer wrote again and got this one.
     pub previous: Option<ConversationId>,
+    /// The contact's address in its inbox, in inboxes of integrators.
+    pub source_id: Option<String>,
+    /// How urgent it is.
+    pub priority: Option<Priority>,
+    /// A bot works on it: not yet in the agents' queue.
+    pub is_held: bool,
+    /// When the customer wrote what nobody has answered.
+    pub waiting_since: Option<i64>,
+    /// When one of us first answered.
+    pub first_reply_at: Option<i64>,
+    /// When the customer last looked.
+    pub contact_seen_at: Option<i64>,
+    /// When one of us last looked.
+    pub agent_seen_at: Option<i64>,
+}
+
+impl Conversation {
+    /// Counts a message in: who waits for whom, and since when.
+    pub(crate) fn heard(&mut self, message: &Message) {
+        match (message.direction, message.author_type) {
+            (Direction::Inbound, _) => self.waiting_since = self.waiting_since.or(Some(message.created_at)),
+            (Direction::Outbound, AuthorType::Agent) => {
+                self.waiting_since = None;
+                self.first_reply_at = self.first_reply_at.or(Some(message.created_at));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Reads a conversation from [`sql::columns`] that start at `at`, followed by its tags and its contact's columns.
@@ -114,11 +155,18 @@ pub(crate) fn conversation(row: &Row, at: usize) -> tieline_db::Result<Conversat
         archived_at: row.get(at + 21)?,
         previous: row.get::<Option<_>>(at + 22)?.map(ConversationId::from_uuid),
         message_count: row.get(at + 23)?,
+        source_id: row.get(at + 24)?,
+        priority: row.get::<Option<String>>(at + 25)?.as_deref().and_then(Priority::from_text),
+        is_held: row.get(at + 26)?,
+        waiting_since: row.get(at + 27)?,
+        first_reply_at: row.get(at + 28)?,
+        contact_seen_at: row.get(at + 29)?,
+        agent_seen_at: row.get(at + 30)?,
         tags: row
-            .get::<Option<String>>(at + 24)?
+            .get::<Option<String>>(at + 31)?
             .map(|slugs| slugs.split(' ').map(str::to_owned).collect())
             .unwrap_or_default(),
-        contact: contacts::contact(row, at + 25)?,
+        contact: contacts::contact(row, at + 32)?,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::channel::Channel;
 use super::status::{Engagement, Moment, Status};
-use super::{Conversation, sql, take_numbers};
+use super::{Conversation, Priority, sql, take_numbers};
 use crate::attachments::{self, Attached};
 use crate::contacts::{self, Contact, Upsert, upsert_many};
 use crate::ctx::Ctx;
@@ -174,6 +174,13 @@ fn run(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Resul
             done_at: None,
             archived_at: None,
             previous: None,
+            source_id: None,
+            priority: None,
+            is_held: false,
+            waiting_since: None,
+            first_reply_at: None,
+            contact_seen_at: None,
+            agent_seen_at: None,
         };
         let message = cmd.message.as_ref().zip(files.remove(index));
         let message = message
@@ -183,6 +190,9 @@ fn run(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Resul
             .transpose()?;
         conversation.engagement =
             message.as_ref().and_then(|first| Moment::Said(first.direction, first.author_type).decides());
+        if let Some(first) = &message {
+            conversation.heard(first);
+        }
         tag_rows
             .extend(extra.tags.iter().flat_map(|(tag, _)| params![cmd.ctx.tenant.0, conversation.id.0, tag.0, now]));
         started.push(Started {
@@ -373,7 +383,7 @@ fn insert(tx: &mut Tx, commands: &[&StartOutbound], open: &[usize], started: &[S
 
 /// Writes new conversations.
 pub(super) fn insert_many(tx: &mut Tx, conversations: &[(i64, &Conversation)]) -> Result<()> {
-    let mut rows: Vec<Param> = Vec::with_capacity(conversations.len() * 20);
+    let mut rows: Vec<Param> = Vec::with_capacity(conversations.len() * 25);
     for (tenant, v) in conversations {
         rows.extend(params![
             *tenant,
@@ -395,7 +405,12 @@ pub(super) fn insert_many(tx: &mut Tx, conversations: &[(i64, &Conversation)]) -
             v.message_count,
             v.last_message_at,
             v.last_contact_message_at,
-            v.created_at
+            v.created_at,
+            &v.source_id,
+            v.priority.map(Priority::as_str),
+            v.is_held,
+            v.waiting_since,
+            v.first_reply_at
         ]);
     }
     tx.run_many(&sql::INSERT, &rows)?;

@@ -9,7 +9,8 @@ macro_rules! columns {
             "v.id, v.number, v.inbox_id, v.channel, v.subject, v.status, v.engagement, v.external_reference, v.team_id, \
              v.agent_id, v.custom_fields, v.metadata, v.snoozed_until, v.merged_into_id, v.reopen_count, v.event_sequence, \
              v.last_message_at, v.last_contact_message_at, v.created_at, v.updated_at, v.done_at, v.archived_at, \
-             v.previous_id, v.message_count, \
+             v.previous_id, v.message_count, v.source_id, v.priority, v.is_held, v.waiting_since, v.first_reply_at, v.contact_seen_at, \
+             v.agent_seen_at, \
              (select string_agg(g.slug, ' ' order by g.slug) from conversation_tags vg \
               join tags g on g.tenant_id = vg.tenant_id and g.id = vg.tag_id \
               where vg.tenant_id = v.tenant_id and vg.conversation_id = v.id), ",
@@ -31,7 +32,8 @@ pub static SAVE: Many = Many::new(
      agent_id = :agent_id, custom_fields = :custom_fields, metadata = :metadata, snoozed_until = :snoozed_until, \
      merged_into_id = :merged_into_id, reopen_count = :reopen_count, event_sequence = :event_sequence, \
      message_count = :message_count, last_message_at = :last_message_at, last_contact_message_at = :last_contact_message_at, updated_at = :updated_at, \
-     done_at = :done_at, archived_at = :archived_at where tenant_id = :tenant_id and id = :id",
+     done_at = :done_at, archived_at = :archived_at, priority = :priority, is_held = :is_held, \
+     waiting_since = :waiting_since, first_reply_at = :first_reply_at where tenant_id = :tenant_id and id = :id",
     &[
         ("tenant_id", Ty::Int),
         ("id", Ty::Uuid),
@@ -52,6 +54,10 @@ pub static SAVE: Many = Many::new(
         ("updated_at", Ty::Int),
         ("done_at", Ty::Int),
         ("archived_at", Ty::Int),
+        ("priority", Ty::Text),
+        ("is_held", Ty::Bool),
+        ("waiting_since", Ty::Int),
+        ("first_reply_at", Ty::Int),
     ],
 );
 pub static LOCK: Many = Many::new(
@@ -69,10 +75,11 @@ pub static BY_REFERENCE: Many = Many::new(
 pub static INSERT: Many = Many::new(
     "insert into conversations (tenant_id, id, number, inbox_id, contact_id, channel, subject, status, engagement, \
      external_reference, team_id, agent_id, custom_fields, metadata, previous_id, reopen_count, event_sequence, \
-     message_count, last_message_at, last_contact_message_at, created_at, updated_at) \
+     message_count, last_message_at, last_contact_message_at, created_at, updated_at, source_id, priority, is_held, waiting_since, \
+     first_reply_at) \
      values (:tenant_id, :id, :number, :inbox_id, :contact_id, :channel, :subject, :status, :engagement, :reference, \
      :team_id, :agent_id, :custom_fields, :metadata, :previous_id, 0, :event_sequence, :message_count, :last_message_at, :last_contact_message_at, \
-     :at, :at)",
+     :at, :at, :source_id, :priority, :is_held, :waiting_since, :first_reply_at)",
     &[
         ("tenant_id", Ty::Int),
         ("id", Ty::Uuid),
@@ -94,6 +101,11 @@ pub static INSERT: Many = Many::new(
         ("last_message_at", Ty::Int),
         ("last_contact_message_at", Ty::Int),
         ("at", Ty::Int),
+        ("source_id", Ty::Text),
+        ("priority", Ty::Text),
+        ("is_held", Ty::Bool),
+        ("waiting_since", Ty::Int),
+        ("first_reply_at", Ty::Int),
     ],
 );
 pub static INSERT_TAG: Many = Many::new(
@@ -211,6 +223,50 @@ pub const LIST_CREATED: &str = created!(rare!("(v.contact_id = $10 or $10 is nul
 pub const LIST_CREATED_OF_CONTACT: &str = created!(rare!(of_contact!()));
 pub const BY_THEIR_REFERENCE: &str =
     concat!("select ", columns!(), from!(), "where v.tenant_id = $1 and v.external_reference = $2");
+pub const BY_NUMBER: &str = concat!("select ", columns!(), from!(), "where v.tenant_id = $1 and v.number = $2");
+/// The contact's last conversation at an address of an inbox.
+pub const NEWEST_FROM: &str = concat!(
+    "select ",
+    columns!(),
+    from!(),
+    "where v.tenant_id = $1 and v.inbox_id = $2 and v.source_id = $3 order by v.number desc limit 1"
+);
+/// One customer's, last written to first.
+pub const OF_CONTACT: &str = concat!(
+    "select ",
+    columns!(),
+    from!(),
+    "where v.tenant_id = $1 and v.id in (select o.id from conversations o where o.tenant_id = $1 and o.contact_id = $2) \
+     order by coalesce(v.last_message_at, v.created_at) desc, v.number desc limit $3"
+);
+/// Where it stands ($2 and $3 are its two possible words, empty for any), whether a bot holds it, inbox, team, tag, address.
+macro_rules! standing {
+    () => {
+        "where v.tenant_id = $1 and (v.status in ($2, $3) or $2 = '') and (v.is_held = $4 or $4 is null) \
+         and (v.inbox_id = $5 or $5 is null) and (v.team_id = $6 or $6 is null) \
+         and ($7 = '' or exists (select 1 from conversation_tags fg join tags ft on ft.tenant_id = fg.tenant_id \
+         and ft.id = fg.tag_id where fg.tenant_id = v.tenant_id and fg.conversation_id = v.id and ft.slug = $7)) \
+         and (v.source_id = $8 or $8 = '') "
+    };
+}
+pub const PAGE: &str = concat!(
+    "select ",
+    columns!(),
+    from!(),
+    standing!(),
+    "and (v.agent_id = $9 or $9 is null) and ((v.agent_id is null) = $10 or $10 is null) \
+     order by v.updated_at desc, v.id desc limit $11 offset $12"
+);
+pub const COUNTS: &str = concat!(
+    "select count(*), count(v.agent_id), count(case when v.agent_id = $9 then 1 end) from conversations v ",
+    standing!()
+);
+/// What the customer wrote after an instant, ten at most.
+pub const UNREAD: &str = "select count(*) from (select 1 from messages m where m.tenant_id = $1 and m.id in \
+     (select i.id from messages i where i.tenant_id = $1 and i.conversation_id = $2) \
+     and m.direction = 'inbound' and m.created_at > $3 limit 10) u";
+pub const SEEN_BY_CONTACT: &str = "update conversations set contact_seen_at = $3 where tenant_id = $1 and id = $2";
+pub const SEEN_BY_AGENT: &str = "update conversations set agent_seen_at = $3 where tenant_id = $1 and id = $2";
 
 // Pages by number: places are passed over in the narrow index, then the page's rows are read.
 macro_rules! numbered {

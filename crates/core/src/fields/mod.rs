@@ -52,6 +52,11 @@ pub fn get(read: &mut Read, tenant: TenantId, id: FieldId) -> Result<Field> {
     read.opt(sql::GET, &params![tenant.0, id.0], field)?.ok_or_else(|| Error::not_found("custom field"))
 }
 
+/// The one with this number.
+pub fn by_number(read: &mut Read, tenant: TenantId, number: i64) -> Result<Field> {
+    read.opt(sql::BY_NUMBER, &params![tenant.0, number], field)?.ok_or_else(|| Error::not_found("custom field"))
+}
+
 /// The tenant's custom fields, newest first.
 pub fn list(read: &mut Read, tenant: TenantId, page: Page) -> Result<Vec<Field>> {
     Ok(read.all(sql::LIST, &params![tenant.0, page.before.1, page.limit], field)?)

@@ -21,3 +21,4 @@ pub const INSERT: &str = "insert into custom_fields (tenant_id, id, entity, key,
 pub const UPDATE: &str =
     "update custom_fields set name = $3, options = $4, updated_at = $5 where tenant_id = $1 and id = $2";
 pub const DELETE: &str = "delete from custom_fields where tenant_id = $1 and id = $2";
+pub const BY_NUMBER: &str = select!("where tenant_id = $1 and number = $2");

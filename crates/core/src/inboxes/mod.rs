@@ -1,9 +1,13 @@
 //! Inboxes: configured instances of a channel. A native channel gets its inbox when its first conversation arrives.
 
+mod identity;
+mod members;
 pub(crate) mod sql;
 mod write;
 
-pub use write::{Create, Hook, Made, Update, create, delete, update};
+pub use identity::{hash, proves};
+pub use members::{members, of_member, set_members};
+pub use write::{Create, Hook, Made, Settings, Update, configure, create, delete, update};
 
 use crate::conversations::channel::Channel;
 use crate::ctx::Ctx;
@@ -29,6 +33,12 @@ pub struct Inbox {
     pub team: Option<TeamId>,
     /// The webhook endpoint of its own, and where it posts.
     pub webhook: Option<(EndpointId, String)>,
+    /// Clients without a key must prove who they are.
+    pub is_identity_required: bool,
+    /// A contact's next conversation is its last one.
+    pub is_single_conversation: bool,
+    /// What clients keep with it, a JSON object as text.
+    pub settings: String,
     /// Microseconds UTC.
     pub created_at: i64,
     /// Microseconds UTC.
@@ -47,6 +57,9 @@ fn inbox(row: &Row) -> tieline_db::Result<Inbox> {
         webhook: row.get::<Option<_>>(6)?.map(EndpointId::from_uuid).zip(row.get(7)?),
         created_at: row.get(8)?,
         updated_at: row.get(9)?,
+        is_identity_required: row.get(10)?,
+        is_single_conversation: row.get(11)?,
+        settings: row.get(12)?,
     })
 }
 
@@ -54,6 +67,25 @@ fn inbox(row: &Row) -> tieline_db::Result<Inbox> {
 pub fn get(read: &mut Read, tenant: TenantId, id: InboxId) -> Result<Inbox> {
     read.opt(sql::GET, &params![tenant.0, id.0], inbox)?.ok_or_else(|| Error::not_found("inbox"))
 }
+
+/// The inbox with this number.
+pub fn by_number(read: &mut Read, tenant: TenantId, number: i64) -> Result<Inbox> {
+    read.opt(sql::BY_NUMBER, &params![tenant.0, number], inbox)?.ok_or_else(|| Error::not_found("inbox"))
+}
+
+/// The inbox of any tenant with this identifier, which is its capability.
+pub fn by_identifier(read: &mut Read, identifier: &str) -> Result<(TenantId, Inbox)> {
+    let found = read.opt(sql::BY_IDENTIFIER, &params![identifier], |row| Ok((TenantId(row.get(13)?), inbox(row)?)))?;
+    found.ok_or_else(|| Error::not_found("inbox"))
+}
+
+/// The tenant's inboxes by name, at most [`NAMED_LIMIT`].
+pub fn by_name(read: &mut Read, tenant: TenantId) -> Result<Vec<Inbox>> {
+    Ok(read.all(sql::BY_NAME, &params![tenant.0, NAMED_LIMIT], inbox)?)
+}
+
+/// Inboxes that [`by_name`] reads at most.
+pub const NAMED_LIMIT: i64 = 1000;
 
 /// The tenant's inboxes, newest first.
 pub fn list(read: &mut Read, tenant: TenantId, page: Page) -> Result<Vec<Inbox>> {

@@ -9,7 +9,8 @@ pub const INSERT: &str = "insert into inboxes (tenant_id, id, name, channel, ide
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "select i.id, i.number, i.name, i.channel, i.identifier, i.team_id, w.id, w.url, i.created_at, i.updated_at \
+            "select i.id, i.number, i.name, i.channel, i.identifier, i.team_id, w.id, w.url, i.created_at, i.updated_at, \
+             i.is_identity_required, i.is_single_conversation, i.settings, i.tenant_id \
              from inboxes i left join webhook_endpoints w on w.tenant_id = i.tenant_id and w.id = i.endpoint_id ",
             $rest
         )
@@ -24,3 +25,15 @@ pub const DELETE: &str = "delete from inboxes where tenant_id = $1 and id = $2";
 pub const HAS_CONVERSATIONS: &str = "select 1 from conversations where tenant_id = $1 and inbox_id = $2 limit 1";
 pub const MOVE_ENDPOINT: &str =
     "update webhook_endpoints set url = $3, updated_at = $4 where tenant_id = $1 and id = $2";
+pub const BY_NUMBER: &str = select!("where i.tenant_id = $1 and i.number = $2");
+/// The identifier is unique in the installation and says which tenant is meant.
+pub const BY_IDENTIFIER: &str = select!("where i.identifier = $1");
+pub const BY_NAME: &str = select!("where i.tenant_id = $1 order by lower(i.name), i.number limit $2");
+pub const CONFIGURE: &str = "update inboxes set is_identity_required = $3, is_single_conversation = $4, settings = $5, \
+     updated_at = $6 where tenant_id = $1 and id = $2";
+pub const MEMBERS: &str =
+    "select user_id from inbox_members where tenant_id = $1 and inbox_id = $2 order by user_id limit $3";
+pub const OF_MEMBER: &str = "select inbox_id from inbox_members where tenant_id = $1 and user_id = $2 limit $3";
+pub const CLEAR_MEMBERS: &str = "delete from inbox_members where tenant_id = $1 and inbox_id = $2";
+pub const ADD_MEMBER: &str = "insert into inbox_members (tenant_id, inbox_id, user_id) values ($1, $2, $3) \
+     on conflict (tenant_id, inbox_id, user_id) do nothing";

@@ -155,3 +155,27 @@ fn add_hook(tx: &mut Tx, ctx: &Ctx, inbox: InboxId, name: &str, hook: &Hook) -> 
     // The inbox's own endpoint does not count into the plan's webhooks.
     Ok(webhooks::insert(tx, ctx, &endpoint)?.id)
 }
+
+/// What an inbox asks of its clients, and what they keep with it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Clients without a key must prove who they are.
+    pub is_identity_required: bool,
+    /// A contact's next conversation is its last one.
+    pub is_single_conversation: bool,
+    /// A JSON object as text, at most 64 KiB.
+    pub kept: String,
+}
+
+/// Sets them all.
+///
+/// Errors: `not_found`; `too_long`.
+pub fn configure(tx: &mut Tx, ctx: &Ctx, id: InboxId, cmd: &Settings) -> Result<Inbox> {
+    if cmd.kept.len() > 64 * 1024 {
+        return Err(Error::field("", "too_long", "The settings of an inbox have at most 65536 bytes."));
+    }
+    let now = tx.now();
+    let params = params![ctx.tenant.0, id.0, cmd.is_identity_required, cmd.is_single_conversation, &cmd.kept, now];
+    tx.execute(sql::CONFIGURE, &params)?;
+    get(tx, ctx.tenant, id)
+}

@@ -142,6 +142,25 @@ pub fn mint(prefix: Prefix, mode: Mode, random: [u8; 32]) -> KeyText {
     KeyText(text)
 }
 
+/// Characters of a [`short`] token.
+const SHORT_LENGTH: usize = 24; // 58^24 is about 2^140
+const BASE58: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+
+/// A token of 24 letters and digits out of 256 random bits, in the form that Chatwoot's clients know.
+pub fn short(random: [u8; 32]) -> String {
+    let mut number = random;
+    let mut digit = || {
+        let mut remainder = 0u32;
+        for byte in &mut number {
+            let part = remainder * 256 + u32::from(*byte);
+            *byte = (part / 58) as u8;
+            remainder = part % 58;
+        }
+        char::from(BASE58[remainder as usize])
+    };
+    (0..SHORT_LENGTH).map(|_| digit()).collect()
+}
+
 /// What a well-formed key's text says; whether such a key exists is the database's to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parsed {

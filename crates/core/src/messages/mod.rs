@@ -5,8 +5,10 @@ pub mod html;
 pub(crate) mod sql;
 pub mod status;
 
+mod edit;
 mod report;
 
+pub use edit::{Edit, edit};
 pub use report::{Report, Reported, report};
 
 use crate::attachments::{self, Attach, Attached, Attachment};
@@ -42,6 +44,8 @@ pub struct Message {
     pub text: String,
     /// Sanitised HTML.
     pub html: Option<String>,
+    /// What it is beside plain text.
+    pub content: Option<Content>,
     /// The integrator's id, unique in the conversation.
     pub external_id: Option<String>,
     /// How far an outbound message got, and why it failed if it did.
@@ -55,6 +59,18 @@ pub struct Message {
     /// When it last changed.
     pub updated_at: i64,
 }
+
+/// What a message is beside plain text: a form, a choice, cards, in the words of its sender.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Content {
+    /// Its kind; [`TEXT`] for plain text.
+    pub kind: String,
+    /// Whatever belongs to it, a JSON object as text.
+    pub attributes: String,
+}
+
+/// The kind of content of a message that is only its text.
+pub const TEXT: &str = "text";
 
 /// Who wrote a new message, as far as its sender says.
 #[derive(Clone, Debug, Default)]
@@ -78,6 +94,8 @@ pub struct NewMessage {
     pub text: String,
     /// Sanitised HTML.
     pub html: Option<String>,
+    /// What it is beside plain text.
+    pub content: Option<Content>,
     /// The integrator's id, unique in the conversation.
     pub external_id: Option<String>,
     /// When it was sent; for display only. Microseconds UTC.
@@ -122,6 +140,7 @@ impl NewMessage {
             author_name: self.author.name.as_deref().or(name).map(str::to_owned),
             text: self.text.clone(),
             html: self.html.clone(),
+            content: self.content.clone(),
             external_id: self.external_id.clone(),
             delivery_status: (self.direction == Direction::Outbound).then_some(DeliveryStatus::Queued),
             attachments: attached.files,
@@ -139,6 +158,31 @@ pub fn get(read: &mut Read, tenant: TenantId, id: MessageId) -> Result<Message> 
     let found = read.opt(sql::GET, &params![tenant.0, id.0], |row| message(row, 0))?;
     let mut found = found.ok_or_else(|| Error::not_found("message"))?;
     attachments::fill(read, [(tenant, &mut found)])?;
+    Ok(found)
+}
+
+/// The message of a conversation with this number.
+///
+/// Errors: `not_found`.
+pub fn by_number(read: &mut Read, tenant: TenantId, conversation: ConversationId, number: i64) -> Result<Message> {
+    let found = read.opt(sql::BY_NUMBER, &params![tenant.0, conversation.0, number], |row| message(row, 0))?;
+    let mut found = found.ok_or_else(|| Error::not_found("message"))?;
+    attachments::fill(read, [(tenant, &mut found)])?;
+    Ok(found)
+}
+
+/// The message of a conversation with this external id, if there is one.
+pub fn by_external_id(
+    read: &mut Read,
+    tenant: TenantId,
+    conversation: ConversationId,
+    external_id: &str,
+) -> Result<Option<Message>> {
+    let mut found = None;
+    read.select_many(&sql::BY_EXTERNAL_ID, &params![tenant.0, conversation.0, external_id], |row| {
+        found = Some(message(row, 1)?);
+        Ok(())
+    })?;
     Ok(found)
 }
 
@@ -235,12 +279,19 @@ pub(crate) fn message(row: &Row, at: usize) -> tieline_db::Result<Message> {
         sent_at: row.get(at + 12)?,
         created_at: row.get(at + 13)?,
         updated_at: row.get(at + 14)?,
+        content: match (row.get::<Option<String>>(at + 15)?, row.get::<Option<String>>(at + 16)?) {
+            (None, None) => None,
+            (kind, attributes) => Some(Content {
+                kind: kind.unwrap_or_else(|| TEXT.to_owned()),
+                attributes: attributes.unwrap_or_else(|| "{}".to_owned()),
+            }),
+        },
     })
 }
 
 /// Writes messages as they are; verbs decide what they mean.
 pub(crate) fn insert_many(tx: &mut Tx, messages: &[(i64, &Message)]) -> Result<()> {
-    let mut rows: Vec<Param> = Vec::with_capacity(messages.len() * 16);
+    let mut rows: Vec<Param> = Vec::with_capacity(messages.len() * 18);
     for (tenant, message) in messages {
         rows.extend(params![
             *tenant,
@@ -258,7 +309,9 @@ pub(crate) fn insert_many(tx: &mut Tx, messages: &[(i64, &Message)]) -> Result<(
             message.delivery_status.as_ref().and_then(DeliveryStatus::reason),
             message.sent_at,
             message.created_at,
-            message.updated_at
+            message.updated_at,
+            message.content.as_ref().map(|content| content.kind.as_str()),
+            message.content.as_ref().map(|content| content.attributes.as_str())
         ]);
     }
     tx.run_many(&sql::INSERT, &rows)?;

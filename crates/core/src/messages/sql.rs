@@ -6,15 +6,15 @@ use tieline_db::{Many, Ty};
 macro_rules! columns {
     () => {
         "m.id, m.number, m.conversation_id, m.direction, m.author_type, m.author_id, m.author_name, m.text, m.html, m.external_id, \
-         m.delivery_status, m.failure_reason, m.sent_at, m.created_at, m.updated_at"
+         m.delivery_status, m.failure_reason, m.sent_at, m.created_at, m.updated_at, m.content_type, m.content_attributes"
     };
 }
 
 pub static INSERT: Many = Many::new(
     "insert into messages (tenant_id, id, number, conversation_id, direction, author_type, author_id, author_name, text, html, \
-     external_id, delivery_status, failure_reason, sent_at, created_at, updated_at) \
+     external_id, delivery_status, failure_reason, sent_at, created_at, updated_at, content_type, content_attributes) \
      values (:tenant_id, :id, :number, :conversation_id, :direction, :author_type, :author_id, :author_name, :text, :html, \
-     :external_id, :delivery_status, :failure_reason, :sent_at, :created_at, :updated_at)",
+     :external_id, :delivery_status, :failure_reason, :sent_at, :created_at, :updated_at, :content_type, :content_attributes)",
     &[
         ("tenant_id", Ty::Int),
         ("id", Ty::Uuid),
@@ -32,6 +32,8 @@ pub static INSERT: Many = Many::new(
         ("sent_at", Ty::Int),
         ("created_at", Ty::Int),
         ("updated_at", Ty::Int),
+        ("content_type", Ty::Text),
+        ("content_attributes", Ty::Text),
     ],
 );
 
@@ -118,3 +120,13 @@ pub const MOVE: &str = "update messages set conversation_id = $3, external_id = 
 pub const LAST_DECISIVE: &str = "select m.direction, m.author_type from messages m where m.tenant_id = $1 and m.id in \
      (select i.id from messages i where i.tenant_id = $1 and i.conversation_id = $2) \
      and (m.direction = 'inbound' or (m.direction = 'outbound' and m.author_type = 'agent')) order by m.number desc limit 1";
+pub const BY_NUMBER: &str = concat!(
+    "select ",
+    columns!(),
+    " from messages m where m.tenant_id = $1 and m.id = (select i.id from messages i where i.tenant_id = $1 \
+     and i.conversation_id = $2 and i.number = $3)"
+);
+pub const REWRITE: &str = "update messages set text = $3, html = null, content_type = $4, content_attributes = $5, \
+     updated_at = $6 where tenant_id = $1 and id = $2";
+/// What a message no longer holds is removed like an upload that no message took.
+pub const LET_GO_OF_FILES: &str = "update attachments set message_id = null where tenant_id = $1 and message_id = $2";

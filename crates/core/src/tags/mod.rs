@@ -79,6 +79,11 @@ pub fn get(read: &mut Read, tenant: TenantId, id: TagId) -> Result<Tag> {
     read.opt(sql::GET, &params![tenant.0, id.0], tag)?.ok_or_else(|| Error::not_found("tag"))
 }
 
+/// The one with this number.
+pub fn by_number(read: &mut Read, tenant: TenantId, number: i64) -> Result<Tag> {
+    read.opt(sql::BY_NUMBER, &params![tenant.0, number], tag)?.ok_or_else(|| Error::not_found("tag"))
+}
+
 /// The tenant's tags, newest first.
 pub fn list(read: &mut Read, tenant: TenantId, page: Page) -> Result<Vec<Tag>> {
     Ok(read.all(sql::LIST, &params![tenant.0, page.before.1, page.limit], tag)?)

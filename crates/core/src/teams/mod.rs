@@ -56,6 +56,12 @@ pub fn get(read: &mut Read, tenant: TenantId, id: TeamId) -> Result<Team> {
     with_members(read, tenant, team)
 }
 
+/// The team with this number.
+pub fn by_number(read: &mut Read, tenant: TenantId, number: i64) -> Result<Team> {
+    let team = read.opt(sql::BY_NUMBER, &params![tenant.0, number], team)?.ok_or_else(|| Error::not_found("team"))?;
+    with_members(read, tenant, team)
+}
+
 /// The tenant's teams, newest first.
 pub fn list(read: &mut Read, tenant: TenantId, page: Page) -> Result<Vec<Team>> {
     let teams = read.all(sql::LIST, &params![tenant.0, page.before.1, page.limit], team)?;

@@ -86,6 +86,16 @@ pub fn get(read: &mut Read, live: TenantId, id: UserId) -> Result<User> {
     find(read, live, id)?.ok_or_else(|| Error::not_found("user"))
 }
 
+/// The user of a live tenant with this number.
+pub fn by_number(read: &mut Read, live: TenantId, number: i64) -> Result<User> {
+    read.opt(sql::BY_NUMBER, &params![live.0, number], user)?.ok_or_else(|| Error::not_found("user"))
+}
+
+/// Whose token has this SHA-256, with the live tenant and the sealed token.
+pub fn by_token(read: &mut Read, hash: &[u8; 32]) -> Result<Option<(TenantId, User, Vec<u8>)>> {
+    Ok(read.opt(sql::BY_TOKEN, &params![hash.as_slice()], |row| Ok((TenantId(row.get(8)?), user(row)?, row.get(9)?)))?)
+}
+
 /// The users of a live tenant, newest first.
 pub fn list(read: &mut Read, live: TenantId, page: Page) -> Result<Vec<User>> {
     Ok(read.all(sql::LIST, &params![live.0, page.before.1, page.limit], user)?)

@@ -18,3 +18,7 @@ pub const UPDATE: &str = "update users set name = $3, role = $4, is_active = $5,
 pub const LOCK_TENANT: &str = "update tenants set name = name where id = $1";
 pub const OTHER_OWNERS: &str =
     "select 1 from users where tenant_id = $1 and id <> $2 and role = 'owner' and is_active limit 1";
+pub const BY_NUMBER: &str = select!("where tenant_id = $1 and number = $2");
+/// The hash is unique in the installation and says which tenant is meant.
+pub const BY_TOKEN: &str = "select id, number, email, name, role, is_active, created_at, updated_at, tenant_id, access_token_sealed \
+     from users where access_token_hash = $1";

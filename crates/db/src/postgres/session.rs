@@ -42,6 +42,8 @@ const AWAY_FOR: Duration = Duration::from_secs(1);
 const RECONNECT_WAIT: Duration = Duration::from_millis(50);
 /// Longest wait between two tries.
 const RECONNECT_WAIT_MOST: Duration = Duration::from_secs(1);
+/// What the server shows beside our connections, before the name in the URL.
+pub(super) const APPLICATION: &str = "tieline";
 /// The oldest server that is supported, as the server itself numbers it.
 const OLDEST: i64 = 150_000;
 const NO_ANSWER: &str = "the database server does not answer";
@@ -453,9 +455,12 @@ async fn dial_host(config: &Config, address: &Address, role: Role) -> Result<Con
             }
         };
         let mut connected = Connected { client, process: 0, driving };
+        // Whatever the URL says, ours are to be told from others'.
+        let given = config.get_application_name().map(|given| format!(" {}", given.replace('\'', "''")));
+        let name = format!("{APPLICATION}{}", given.unwrap_or_default());
         // Not as parameters of the connection: poolers refuse those they do not know.
         let settings = format!(
-            "set statement_timeout = {}; set idle_in_transaction_session_timeout = {}; \
+            "set application_name = '{name}'; set statement_timeout = {}; set idle_in_transaction_session_timeout = {}; \
              select current_setting('server_version_num'); select pg_backend_pid()",
             role.statement_ms(),
             role.idle_ms(),

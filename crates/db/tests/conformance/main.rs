@@ -26,6 +26,7 @@ mod groups;
 mod join;
 mod migrations;
 mod model;
+mod moving;
 mod numbers;
 mod outage;
 mod pooler;

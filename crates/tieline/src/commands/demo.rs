@@ -5,7 +5,8 @@
 
 use super::{print, text};
 use crate::admin::{Desk, Request, TenantFields};
-use crate::{config, receiver, server};
+use crate::server::{self, Start};
+use crate::{config, receiver};
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -157,7 +158,7 @@ pub async fn run() -> anyhow::Result<()> {
         .map(|(name, value)| (name.to_owned(), value)),
     )?;
     crate::start_log(&settings);
-    let running = server::start(settings, false).await?;
+    let running = server::start(settings, Start::default()).await?;
     let desk = Desk { hub: running.hub.clone(), pause: None };
     let ask = async |request| desk.run(request).await.map_err(|error| anyhow::anyhow!(crate::admin::line(&error)));
     ask(Request::CreateTenant(TenantFields::demo())).await?;

@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod key;
 pub mod listen;
 pub mod migrate;
+pub mod move_store;
 pub mod openapi;
 pub mod restore;
 pub mod sending;

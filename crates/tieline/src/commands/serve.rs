@@ -1,7 +1,7 @@
 //! `tieline serve`.
 
 use crate::config::{Owner, Settings};
-use crate::server::{self, Running};
+use crate::server::{self, Running, Start};
 use tieline_api::Hub;
 use tieline_core::Error;
 use tieline_core::installation::setup;
@@ -12,10 +12,10 @@ use tokio::signal::unix::{SignalKind, signal};
 const CUT_SHORT: i32 = 130;
 
 /// Runs the server until a signal ends it.
-pub async fn run(settings: Settings, resume_sending: bool) -> anyhow::Result<()> {
+pub async fn run(settings: Settings, how: Start) -> anyhow::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let owner = settings.owner.clone();
-    let running = server::start(settings, resume_sending).await?;
+    let running = server::start(settings, how).await?;
     let link = first_owner(&running, owner).await?;
     tracing::info!(address = %running.addr, "listening on http://{}", running.addr);
     if running.paused {

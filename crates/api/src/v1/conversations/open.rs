@@ -294,8 +294,16 @@ fn outbound(hub: &Hub, caller: &Caller, bytes: &[u8]) -> std::result::Result<Sta
         let author = Author::default();
         let attachments = files(hub, &context, "/outboundContext/attachments");
         let text = text.or_else(|| (!attachments.files.is_empty()).then(String::new));
-        command.message =
-            text.map(|text| NewMessage { direction, author, text, html, external_id: None, sent_at, attachments });
+        command.message = text.map(|text| NewMessage {
+            direction,
+            author,
+            text,
+            html,
+            content: None,
+            external_id: None,
+            sent_at,
+            attachments,
+        });
         command
     })
 }

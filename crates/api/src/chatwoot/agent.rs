@@ -1,0 +1,150 @@
+//! Who calls the application API: a user, by the token of 24 characters.
+
+use super::refused::Refused;
+use super::view::Scene;
+use crate::http::request::RequestId;
+use crate::hub::Hub;
+use crate::limits::{admit, failed, may_try, meter};
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, header};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::collections::HashSet;
+use tieline_core::conversations::{self, Conversation};
+use tieline_core::ctx::{Actor, ActorKind, Ctx};
+use tieline_core::error::{Error, Kind};
+use tieline_core::ids::{InboxId, TenantId};
+use tieline_core::inboxes;
+use tieline_core::limits::Who;
+use tieline_core::tenants::{self, Tenant};
+use tieline_core::users::{self, Role, User};
+use tieline_db::Read;
+
+/// Longest token that is looked up.
+const TOKEN_LIMIT: usize = 128;
+
+/// An authenticated user in an account.
+#[derive(Clone)]
+pub(super) struct Agent {
+    hub: Hub,
+    /// The account.
+    pub tenant: Tenant,
+    /// The user.
+    pub user: User,
+    /// The token, for the profile, which shows it.
+    pub token: String,
+    request_id: RequestId,
+}
+
+impl Agent {
+    /// Number of the account.
+    pub fn account(&self) -> TenantId {
+        self.tenant.id
+    }
+    /// Whether it is Chatwoot's administrator.
+    pub fn is_admin(&self) -> bool {
+        matches!(self.user.role, Role::Owner | Role::Admin)
+    }
+    /// Refuses who is no administrator.
+    pub fn admin(&self) -> Result<(), Refused> {
+        if self.is_admin() { Ok(()) } else { Err(not_authorized()) }
+    }
+    /// The context for a verb.
+    pub fn ctx(&self) -> Ctx {
+        let actor = Actor {
+            kind: ActorKind::User,
+            id: Some(self.user.id.to_string().into()),
+            name: Some(self.user.name.as_str().into()),
+        };
+        self.hub.ctx(self.tenant.id, actor, self.request_id.as_str())
+    }
+    /// What views are made from.
+    pub fn scene(&self) -> Scene {
+        Scene::new(&self.hub, &self.tenant, self.is_admin())
+    }
+    /// The inboxes that the user may see; none for all.
+    pub fn inboxes(&self, read: &mut Read) -> tieline_core::Result<Option<HashSet<InboxId>>> {
+        match self.is_admin() {
+            true => Ok(None),
+            false => Ok(Some(inboxes::of_member(read, self.tenant.id, self.user.id)?.into_iter().collect())),
+        }
+    }
+    /// The conversation of this number, if the user may see it.
+    pub fn conversation(&self, read: &mut Read, number: i64) -> Result<Conversation, Error> {
+        let v = conversations::by_number(read, self.tenant.id, number)?;
+        self.sees(read, v.inbox)?;
+        Ok(v)
+    }
+    /// Refuses an inbox that the user may not see.
+    pub fn sees(&self, read: &mut Read, inbox: InboxId) -> Result<(), Error> {
+        match self.inboxes(read)? {
+            Some(inboxes) if !inboxes.contains(&inbox) => {
+                Err(Error::new(Kind::Forbidden, "not_authorized", "You are not authorized to do this action"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// 401: the role is too low, or the inbox is another's.
+pub(super) fn not_authorized() -> Refused {
+    Refused::unauthorized("You are not authorized to do this action")
+}
+
+/// The token in any of the spellings that clients use. Names of headers have no case, but some proxies drop underscores.
+fn token(headers: &HeaderMap) -> Option<&str> {
+    let named = ["api-access-token", "api_access_token"].iter().find_map(|name| headers.get(*name)?.to_str().ok());
+    let bearer = || headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ').map(|(_, token)| token);
+    named.or_else(bearer).map(str::trim).filter(|token| !token.is_empty())
+}
+
+impl FromRequestParts<Hub> for Agent {
+    type Rejection = Refused;
+    async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> Result<Agent, Refused> {
+        let Some(token) = token(&parts.headers).map(str::to_owned) else {
+            let text = "You need to sign in or sign up before continuing.";
+            let body = json!({"errors": [text], "error": text, "message": text});
+            return Err(Refused::Shaped(StatusCode::UNAUTHORIZED, body));
+        };
+        may_try(hub, parts)?;
+        let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let wanted = parts.uri.path().strip_prefix("/api/v1/accounts/").map(|rest| {
+            let number = rest.split('/').next().unwrap_or("");
+            number.trim_end_matches(".json").parse::<i64>().ok()
+        });
+        let known = token.len() <= TOKEN_LIMIT;
+        let found = hub.db.read(move |read| {
+            let Some((live, user, _)) = users::by_token(read, &hash)?.filter(|(_, user, _)| known && user.is_active)
+            else {
+                return Ok::<_, Error>(None);
+            };
+            let account = match wanted {
+                None => Some(live),
+                Some(number) => number.map(TenantId),
+            };
+            let tenant = match account.map(|account| tenants::get(read, account)) {
+                Some(Err(error)) if error.kind != Kind::NotFound => return Err(error),
+                Some(found) => found.ok(),
+                None => None,
+            };
+            Ok(Some((live, user, tenant)))
+        });
+        let Some((live, user, tenant)) = found.await? else {
+            let unknown = Error::new(Kind::Unauthorized, "invalid_access_token", "Invalid Access Token");
+            return Err(failed(hub, parts, unknown).into());
+        };
+        // No account at all is 404; another's is 401, like one of theirs that the user is not in.
+        let tenant = tenant.ok_or_else(|| Refused::Core(Error::not_found("account")))?;
+        if tenant.live() != live {
+            return Err(Refused::unauthorized("You are not authorized to access this account"));
+        }
+        let meter = meter(hub, Who { tenant: tenant.id, principal: user.id.0 }).await?;
+        admit(hub, parts, &tenant, &user.id.to_string().into(), &meter, &tenant.limits())?;
+        if !tenant.plan.has_api {
+            return Err(Refused::unauthorized("Account is suspended"));
+        }
+        let request_id = parts.extensions.get().cloned().unwrap_or_else(|| RequestId::of(None));
+        Ok(Agent { hub: hub.clone(), tenant, user, token, request_id })
+    }
+}

@@ -1,0 +1,355 @@
+//! Conversations of the application API.
+
+use super::Result;
+use super::agent::Agent;
+use super::contacts::reach;
+use super::messages::{append, new_message};
+use super::params::{Number, Params};
+use super::refused::Refused;
+use crate::http::reply::Json;
+use crate::http::request::Path;
+use crate::hub::Hub;
+use axum::extract::{RawQuery, State};
+use http::StatusCode;
+use serde_json::{Value, json};
+use tieline_core::contact_inboxes;
+use tieline_core::contacts;
+use tieline_core::conversations::status::Status;
+use tieline_core::conversations::{self, AgentFilter, Amend, Conversation, Looker, OpenIn, Priority, Standing, Update};
+use tieline_core::ctx::Ctx;
+use tieline_core::error::{Error, Kind};
+use tieline_core::ids::{ConversationId, TenantId};
+use tieline_core::{inboxes, teams, users};
+use tieline_db::{Read, Tx};
+use tieline_wire::chatwoot::{conversation as shapes, people};
+
+/// Conversations of a page.
+const PAGE: i64 = 25;
+
+type OfAccount = Path<(Number, Number)>;
+
+/// Chatwoot's statuses: where a conversation stands, and whether a bot holds it.
+pub(super) fn standing(word: &str) -> Option<(Vec<Status>, Option<bool>)> {
+    Some(match word {
+        "open" | "0" => (vec![Status::Active], Some(false)),
+        "resolved" | "1" => (vec![Status::Done, Status::Archived], None),
+        "pending" | "2" => (vec![Status::Active], Some(true)),
+        "snoozed" | "3" => (vec![Status::Snoozed], None),
+        "all" => (Vec::new(), None),
+        _ => return None,
+    })
+}
+
+fn asked(read: &mut Read, tenant: TenantId, params: &Params) -> tieline_core::Result<Standing> {
+    let word = params.word("status").unwrap_or_else(|| "open".into());
+    let unknown = || Error::field("/status", "invalid_value", "status is open, resolved, pending, snoozed or all");
+    let (statuses, is_held) = standing(&word).ok_or_else(unknown)?;
+    let inbox = params.number("inbox_id").map(|number| inboxes::by_number(read, tenant, number)).transpose()?;
+    let team = params.number("team_id").map(|number| teams::by_number(read, tenant, number)).transpose()?;
+    Ok(Standing {
+        statuses,
+        is_held,
+        inbox: inbox.map(|inbox| inbox.id),
+        team: team.map(|team| team.id),
+        tag: params.texts("labels").first().map(|label| label.to_lowercase()),
+        source_id: params.word("source_id"),
+    })
+}
+
+fn counts(read: &mut Read, agent: &Agent, standing: &Standing) -> tieline_core::Result<Value> {
+    let counts = conversations::counts(read, agent.account(), standing, agent.user.id)?;
+    Ok(json!({
+        "mine_count": counts.mine,
+        "assigned_count": counts.assigned,
+        "unassigned_count": counts.all - counts.assigned,
+        "all_count": counts.all,
+    }))
+}
+
+pub async fn meta(State(hub): State<Hub>, agent: Agent, RawQuery(query): RawQuery) -> Result<Json<Value>> {
+    let params = Params::of_query(query.as_deref());
+    let meta = hub.db.read(move |read| {
+        let standing = asked(read, agent.account(), &params)?;
+        counts(read, &agent, &standing)
+    });
+    Ok(Json(json!({"meta": meta.await?})))
+}
+
+pub async fn list(State(hub): State<Hub>, agent: Agent, RawQuery(query): RawQuery) -> Result<Json<Value>> {
+    let (params, scene) = (Params::of_query(query.as_deref()), agent.scene());
+    let body = hub.db.read(move |read| {
+        let standing = asked(read, agent.account(), &params)?;
+        let whose = match params.word("assignee_type").as_deref() {
+            Some("me") => Some(AgentFilter::Assigned(agent.user.id)),
+            Some("unassigned") => Some(AgentFilter::Unassigned),
+            _ => None,
+        };
+        let offset = (params.page() - 1) * PAGE;
+        let mut list = conversations::page(read, agent.account(), &standing, whose, PAGE, offset)?;
+        if params.word("assignee_type").as_deref() == Some("assigned") {
+            list.retain(|v| v.agent.is_some());
+        }
+        let visible = agent.inboxes(read)?;
+        list.retain(|v| visible.as_ref().is_none_or(|visible| visible.contains(&v.inbox)));
+        let meta = counts(read, &agent, &standing)?;
+        Ok::<_, Error>(json!({"data": {"meta": meta, "payload": scene.view().conversations(read, &list)?}}))
+    });
+    Ok(Json(body.await?))
+}
+
+/// An update that changes nothing.
+pub(super) fn unchanged(conversation: ConversationId) -> Update {
+    Update {
+        conversation,
+        status: None,
+        snoozed_until: None,
+        subject: None,
+        team: None,
+        agent: None,
+        custom_fields: Default::default(),
+        metadata: None,
+    }
+}
+
+/// Puts a conversation where a word of Chatwoot's says.
+pub(super) fn set_status(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    v: &Conversation,
+    word: &str,
+    until: Option<i64>,
+) -> tieline_core::Result<Conversation> {
+    let unknown = || Error::field("/status", "invalid_value", "status is open, resolved, pending or snoozed");
+    let (statuses, is_held) = standing(word).filter(|(statuses, _)| !statuses.is_empty()).ok_or_else(unknown)?;
+    let status = statuses[0];
+    let is_there = statuses.contains(&v.status) && until.is_none();
+    if !is_there {
+        let snoozed_until = (status == Status::Snoozed).then_some(until);
+        conversations::update(tx, ctx, &Update { status: Some(status), snoozed_until, ..unchanged(v.id) })?;
+    }
+    let held = Amend { is_held: Some(is_held.unwrap_or(false)), ..Amend::default() };
+    conversations::amend(tx, ctx, v.id, &held)
+}
+
+/// When a snooze ends, microseconds; sent as unix seconds.
+fn until(params: &Params) -> Option<i64> {
+    params.number("snoozed_until").and_then(|seconds| seconds.checked_mul(1_000_000))
+}
+
+pub async fn create(State(hub): State<Hub>, agent: Agent, params: Params) -> Result<Json<Value>> {
+    let (scene, ctx, who) = (agent.scene(), agent.ctx(), agent.clone());
+    let opening = params.clone();
+    let opened = hub.db.write(move |tx| {
+        let params = &opening;
+        let inbox = match params.number("inbox_id") {
+            Some(number) => Some(inboxes::by_number(tx, ctx.tenant, number)?),
+            None => None,
+        };
+        let at = match (&inbox, params.number("contact_id")) {
+            (Some(inbox), Some(number)) => {
+                let contact = contacts::by_number(tx, ctx.tenant, number)?;
+                let is_verified = params.truth("hmac_verified") == Some(true);
+                reach(tx, &ctx, inbox, &contact, params.word("source_id"), is_verified)?
+            }
+            _ => {
+                let source = params.word("source_id").unwrap_or_default();
+                let found = match &inbox {
+                    Some(inbox) => contact_inboxes::find(tx, ctx.tenant, inbox.id, &source)?,
+                    None => contact_inboxes::find_anywhere(tx, ctx.tenant, &source)?,
+                };
+                found.ok_or_else(|| Error::not_found("contact inbox"))?
+            }
+        };
+        who.sees(tx, at.inbox)?;
+        let user = |tx: &mut Tx, number| users::by_number(tx, who.tenant.live(), number);
+        let team = params.number("team_id").map(|number| teams::by_number(tx, ctx.tenant, number)).transpose()?;
+        let assignee = params.number("assignee_id").filter(|number| *number != 0);
+        let assignee = assignee.map(|number| user(tx, number)).transpose()?;
+        // Whoever is not in the team does not get it.
+        let outside = |id| team.as_ref().is_some_and(|team| !team.members.contains(&id));
+        let object = |name: &str| Value::Object(params.object(name).unwrap_or_default()).to_string();
+        let command = OpenIn {
+            at,
+            is_held: params.word("status").as_deref() == Some("pending"),
+            team: team.as_ref().map(|team| team.id),
+            agent: assignee.map(|user| user.id).filter(|id| !outside(*id)),
+            priority: params.word("priority").as_deref().and_then(Priority::from_text),
+            custom_fields: object("custom_attributes"),
+            metadata: object("additional_attributes"),
+        };
+        let v = conversations::open_in(tx, &ctx, &command)?;
+        match params.word("status").as_deref() {
+            None | Some("open" | "pending") => Ok(v),
+            Some(word) => set_status(tx, &ctx, &v, word, until(params)),
+        }
+    });
+    let mut v = opened.await?;
+    let first = params.inner("message");
+    if first.has("content") || first.has("attachments") {
+        let message = new_message(&hub, &agent, &v, &first, false).await?;
+        v = append(&hub, agent.ctx(), v.id, message).await?.conversation;
+    }
+    let view = hub.db.read(move |read| scene.view().conversation(read, &v));
+    Ok(Json(view.await?))
+}
+
+pub async fn show(State(hub): State<Hub>, agent: Agent, Path((_, number)): OfAccount) -> Result<Json<Value>> {
+    let scene = agent.scene();
+    let view = hub.db.read(move |read| {
+        let v = agent.conversation(read, number.0)?;
+        scene.view().conversation(read, &v)
+    });
+    Ok(Json(view.await?))
+}
+
+/// A priority as a request says it: none inside clears.
+fn priority(params: &Params) -> Result<Option<Option<Priority>>> {
+    if !params.has("priority") {
+        return Ok(None);
+    }
+    let Some(word) = params.word("priority") else { return Ok(Some(None)) };
+    match Priority::from_text(&word) {
+        Some(priority) => Ok(Some(Some(priority))),
+        None => Err(Refused::unprocessable(&format!("'{word}' is not a valid priority"))),
+    }
+}
+
+async fn amended(hub: Hub, agent: Agent, number: i64, amend: Amend) -> Result<Conversation> {
+    let ctx = agent.ctx();
+    let done = hub.db.write(move |tx| {
+        let id = agent.conversation(tx, number)?.id;
+        conversations::amend(tx, &ctx, id, &amend)
+    });
+    Ok(done.await?)
+}
+
+pub async fn update(
+    State(hub): State<Hub>,
+    agent: Agent,
+    Path((_, number)): OfAccount,
+    params: Params,
+) -> Result<Json<Value>> {
+    let scene = agent.scene();
+    let amend = Amend { priority: priority(&params)?, ..Amend::default() };
+    let v = amended(hub.clone(), agent, number.0, amend).await?;
+    let view = hub.db.read(move |read| scene.view().conversation(read, &v));
+    Ok(Json(view.await?))
+}
+
+pub async fn toggle_priority(
+    State(hub): State<Hub>,
+    agent: Agent,
+    Path((_, number)): OfAccount,
+    params: Params,
+) -> Result<StatusCode> {
+    let amend = Amend { priority: Some(priority(&params)?.flatten()), ..Amend::default() };
+    amended(hub, agent, number.0, amend).await?;
+    Ok(StatusCode::OK)
+}
+
+pub async fn toggle_status(
+    State(hub): State<Hub>,
+    agent: Agent,
+    Path((_, number)): OfAccount,
+    params: Params,
+) -> Result<Json<Value>> {
+    let ctx = agent.ctx();
+    let done = hub.db.write(move |tx| {
+        let v = agent.conversation(tx, number.0)?;
+        let word = params.word("status");
+        let word = word.as_deref().unwrap_or(if shapes::status(&v) == "open" { "resolved" } else { "open" });
+        let mut after = set_status(tx, &ctx, &v, word, until(&params))?;
+        // An agent who opens a conversation takes it on.
+        if word == "open" && shapes::status(&v) != "open" && !agent.is_admin() {
+            let take = Update { agent: Some(Some(agent.user.id)), ..unchanged(v.id) };
+            after = conversations::update(tx, &ctx, &take)?.conversation;
+        }
+        Ok::<_, Error>(after)
+    });
+    let v = done.await?;
+    Ok(Json(json!({"meta": {}, "payload": {
+        "success": true,
+        "conversation_id": v.number,
+        "current_status": shapes::status(&v),
+        "snoozed_until": v.snoozed_until.map(tieline_wire::chatwoot::iso),
+    }})))
+}
+
+/// A program that types is told so; nobody is shown it yet, because agents' screens learn it over the stream only.
+pub async fn typing(State(hub): State<Hub>, agent: Agent, Path((_, number)): OfAccount) -> Result<StatusCode> {
+    hub.db.read(move |read| agent.conversation(read, number.0)).await?;
+    Ok(StatusCode::OK)
+}
+
+pub async fn assign(
+    State(hub): State<Hub>,
+    agent: Agent,
+    Path((_, number)): OfAccount,
+    params: Params,
+) -> Result<Json<Value>> {
+    let ctx = agent.ctx();
+    let optional = |found: tieline_core::Result<users::User>| match found {
+        Ok(user) => Ok(Some(user)),
+        Err(error) if error.kind == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    let done = hub.db.write(move |tx| {
+        let v = agent.conversation(tx, number.0)?;
+        if params.has("assignee_id") || !params.has("team_id") {
+            let wanted = params.number("assignee_id").filter(|number| *number != 0);
+            let user = match wanted {
+                Some(number) => optional(users::by_number(tx, agent.tenant.live(), number))?,
+                None => None,
+            };
+            let command = Update { agent: Some(user.as_ref().map(|user| user.id)), ..unchanged(v.id) };
+            conversations::update(tx, &ctx, &command)?;
+            return Ok::<_, Error>(user.map(|user| people::agent(&user, ctx.tenant.0)));
+        }
+        let team = match params.number("team_id").filter(|number| *number != 0) {
+            Some(number) => Some(teams::by_number(tx, ctx.tenant, number)?),
+            None => None,
+        };
+        let command = Update { team: Some(team.as_ref().map(|team| team.id)), ..unchanged(v.id) };
+        conversations::update(tx, &ctx, &command)?;
+        Ok(team.map(|team| people::raw_team(&team, ctx.tenant.0)))
+    });
+    Ok(Json(done.await?.unwrap_or(Value::Null)))
+}
+
+pub async fn labels(State(hub): State<Hub>, agent: Agent, Path((_, number)): OfAccount) -> Result<Json<Value>> {
+    let v = hub.db.read(move |read| agent.conversation(read, number.0)).await?;
+    Ok(Json(json!({"payload": v.tags})))
+}
+
+pub async fn set_labels(
+    State(hub): State<Hub>,
+    agent: Agent,
+    Path((_, number)): OfAccount,
+    params: Params,
+) -> Result<Json<Value>> {
+    let amend = Amend { labels: Some(params.texts("labels")), ..Amend::default() };
+    let v = amended(hub, agent, number.0, amend).await?;
+    Ok(Json(json!({"payload": v.tags})))
+}
+
+pub async fn set_attributes(
+    State(hub): State<Hub>,
+    agent: Agent,
+    Path((_, number)): OfAccount,
+    params: Params,
+) -> Result<Json<Value>> {
+    let values = Value::Object(params.object("custom_attributes").unwrap_or_default());
+    let amend = Amend { custom_fields: Some(values.to_string()), ..Amend::default() };
+    amended(hub, agent, number.0, amend).await?;
+    Ok(Json(json!({"custom_attributes": values})))
+}
+
+pub async fn seen(State(hub): State<Hub>, agent: Agent, Path((_, number)): OfAccount) -> Result<Json<Value>> {
+    let (scene, ctx) = (agent.scene(), agent.ctx());
+    let view = hub.db.write(move |tx| {
+        let id = agent.conversation(tx, number.0)?.id;
+        let v = conversations::see(tx, &ctx, id, Looker::Agent)?;
+        scene.view().conversation(tx, &v)
+    });
+    Ok(Json(view.await?))
+}

@@ -1,0 +1,277 @@
+//! Messages of the application API. Whatever is wrong with one is 422 `{error}`.
+
+use super::Result;
+use super::agent::Agent;
+use super::params::{Number, Params, with_files};
+use super::refused::Refused;
+use crate::http::reply::Json;
+use crate::http::request::Path;
+use crate::hub::Hub;
+use axum::extract::{RawQuery, Request, State};
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+use tieline_core::conversations::channel::Channel;
+use tieline_core::conversations::{Append, AppendVerb, Appended, Conversation};
+use tieline_core::ctx::Ctx;
+use tieline_core::error::Error;
+use tieline_core::idempotency::Reply;
+use tieline_core::ids::{ConversationId, TenantId};
+use tieline_core::messages::direction::{AuthorType, Direction};
+use tieline_core::messages::status::DeliveryStatus;
+use tieline_core::messages::{self, Author, Content, Edit, Message, NewMessage, Order, Report, TEXT};
+use tieline_core::time::Micros;
+use tieline_db::Read;
+use tieline_wire::chatwoot::{contact, iso, object};
+
+/// Longest text, characters.
+pub(super) const CONTENT_LIMIT: usize = 150_000;
+/// Messages of a page of the newest, of those after one, and of a span.
+const PAGE: i64 = 20;
+const AFTER: i64 = 100;
+const SPAN: i64 = 1000;
+/// Content types that need items.
+const WITH_ITEMS: [&str; 4] = ["input_select", "cards", "form", "article"];
+/// All content types.
+const CONTENT_TYPES: [&str; 13] = [
+    TEXT,
+    "input_text",
+    "input_textarea",
+    "input_email",
+    "input_select",
+    "cards",
+    "form",
+    "article",
+    "incoming_email",
+    "input_csat",
+    "integrations",
+    "sticker",
+    "voice_call",
+];
+
+type OfConversation = Path<(Number, Number)>;
+type OfMessage = Path<(Number, Number, Number)>;
+
+/// Appends a message; a repeated source id gives the message that has it.
+pub(super) async fn append(hub: &Hub, ctx: Ctx, conversation: ConversationId, message: NewMessage) -> Result<Appended> {
+    let command = Append { ctx, once: None, conversation, message };
+    match hub.db.submit::<AppendVerb>(command).await? {
+        Reply::Done(done) => Ok(done),
+        Reply::Replayed(_) => Err(Error::internal("nothing was asked before").into()),
+    }
+}
+
+/// The text of a message, within its limit.
+pub(super) fn content(params: &Params) -> Result<String> {
+    let text = params.text("content").unwrap_or_default();
+    match text.chars().count() > CONTENT_LIMIT {
+        true => Err(Refused::unprocessable("Validation failed: Content is too long (maximum is 150000 characters)")),
+        false => Ok(text),
+    }
+}
+
+/// Fills in both names of the message that this one answers, or takes both away.
+fn link_reply(
+    read: &mut Read,
+    tenant: TenantId,
+    v: &Conversation,
+    attributes: &mut Map<String, Value>,
+) -> tieline_core::Result<()> {
+    if !attributes.contains_key("in_reply_to") && !attributes.contains_key("in_reply_to_external_id") {
+        return Ok(());
+    }
+    let number = |value: &Value| value.as_i64().or_else(|| value.as_str()?.parse().ok());
+    let found = match attributes.get("in_reply_to").and_then(number) {
+        Some(number) => match messages::by_number(read, tenant, v.id, number) {
+            Ok(message) => Some(message),
+            Err(error) if error.code == "not_found" => None,
+            Err(error) => return Err(error),
+        },
+        None => None,
+    };
+    let found = match (found, attributes.get("in_reply_to_external_id").and_then(Value::as_str)) {
+        (None, Some(external)) => messages::by_external_id(read, tenant, v.id, external)?,
+        (found, _) => found,
+    };
+    attributes.insert("in_reply_to".into(), found.as_ref().map(|message| message.number).into());
+    attributes.insert("in_reply_to_external_id".into(), found.and_then(|message| message.external_id).into());
+    Ok(())
+}
+
+/// When it was said, by its sender: unix seconds or ISO text.
+fn external_created_at(params: &Params) -> Option<i64> {
+    let seconds = params.number("external_created_at").and_then(|seconds| seconds.checked_mul(1_000_000));
+    seconds.or_else(|| Micros::parse(&params.text("external_created_at")?, "").ok().map(|at| at.0))
+}
+
+/// The message that a request describes.
+pub(super) async fn new_message(
+    hub: &Hub,
+    agent: &Agent,
+    v: &Conversation,
+    params: &Params,
+    may_come_in: bool,
+) -> Result<NewMessage> {
+    let kind = params.word("content_type").unwrap_or_else(|| TEXT.into());
+    if !CONTENT_TYPES.contains(&kind.as_str()) {
+        return Err(Refused::unprocessable(&format!("'{kind}' is not a valid content_type")));
+    }
+    let mut attributes = params.object("content_attributes").unwrap_or_default();
+    attributes.retain(|_, value| !value.is_null());
+    let items =
+        attributes.get("items").and_then(Value::as_array).is_some_and(|items| items.iter().all(Value::is_object));
+    if WITH_ITEMS.contains(&kind.as_str()) && !items {
+        return Err(Refused::unprocessable("Validation failed: Content attributes Items should be present."));
+    }
+    let private = params.truth("private") == Some(true);
+    let (direction, author_type) = match params.word("message_type").as_deref() {
+        Some("incoming" | "0") if !may_come_in || v.channel != Channel::Api => {
+            return Err(Refused::unprocessable("Incoming messages are only allowed in Api inboxes"));
+        }
+        Some("incoming" | "0") => (Direction::Inbound, AuthorType::Contact),
+        None | Some("outgoing" | "1") if private => (Direction::Note, AuthorType::Agent),
+        None | Some("outgoing" | "1") => (Direction::Outbound, AuthorType::Agent),
+        Some("activity" | "2") => (Direction::Activity, AuthorType::System),
+        Some("template" | "3") => (Direction::Outbound, AuthorType::Automation),
+        Some(other) => return Err(Refused::unprocessable(&format!("'{other}' is not a valid message_type"))),
+    };
+    let sent_at = external_created_at(params);
+    if let Some(at) = params.raw("external_created_at").filter(|_| sent_at.is_some()) {
+        attributes.insert("external_created_at".into(), at.clone());
+    }
+    if attributes.contains_key("in_reply_to") || attributes.contains_key("in_reply_to_external_id") {
+        let (tenant, v) = (agent.account(), v.clone());
+        attributes = hub
+            .db
+            .read(move |read| {
+                let mut attributes = attributes;
+                link_reply(read, tenant, &v, &mut attributes).map(|()| attributes)
+            })
+            .await?;
+    }
+    let is_plain = kind == TEXT && attributes.is_empty();
+    let user = (author_type == AuthorType::Agent).then_some(agent.user.id);
+    Ok(NewMessage {
+        direction,
+        author: Author { kind: Some(author_type), user, name: None },
+        text: content(params)?,
+        html: None,
+        content: (!is_plain).then(|| Content { kind, attributes: Value::Object(attributes).to_string() }),
+        external_id: params.word("source_id").filter(|id| id.chars().count() <= 255),
+        sent_at,
+        attachments: params.attach(hub),
+    })
+}
+
+pub async fn create(
+    State(hub): State<Hub>,
+    agent: Agent,
+    Path((_, number)): OfConversation,
+    request: Request,
+) -> Result<Json<Value>> {
+    let who = agent.clone();
+    let v = hub.db.read(move |read| who.conversation(read, number.0)).await?;
+    let params = with_files(request, &hub, agent.account()).await?;
+    let message = new_message(&hub, &agent, &v, &params, true).await?;
+    let done = append(&hub, agent.ctx(), v.id, message).await?;
+    let scene = agent.scene();
+    let view =
+        hub.db.read(move |read| scene.view().message(read, &done.conversation, &done.message, params.raw("echo_id")));
+    Ok(Json(view.await?))
+}
+
+/// A page of messages, oldest first.
+fn page(read: &mut Read, tenant: TenantId, v: &Conversation, params: &Params) -> tieline_core::Result<Vec<Message>> {
+    let (after, before) = (params.number("after"), params.number("before"));
+    Ok(match (after, before) {
+        (Some(after), Some(before)) => {
+            let list = messages::list(read, tenant, v.id, Order::OldestFirst, Some(after.saturating_sub(1)), SPAN)?;
+            list.into_iter().filter(|message| message.number < before).collect()
+        }
+        (Some(after), None) => messages::list(read, tenant, v.id, Order::OldestFirst, Some(after), AFTER)?,
+        (None, before) => {
+            let mut list = messages::list(read, tenant, v.id, Order::NewestFirst, before, PAGE)?;
+            list.reverse();
+            list
+        }
+    })
+}
+
+pub async fn list(
+    State(hub): State<Hub>,
+    agent: Agent,
+    Path((_, number)): OfConversation,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Value>> {
+    let (params, scene) = (Params::of_query(query.as_deref()), agent.scene());
+    let body = hub.db.read(move |read| {
+        let v = agent.conversation(read, number.0)?;
+        let mut list = page(read, scene.tenant, &v, &params)?;
+        if params.truth("filter_internal_messages") == Some(true) {
+            list.retain(|message| matches!(message.direction, Direction::Inbound | Direction::Outbound));
+        }
+        let mut view = scene.view();
+        let payload = list.iter().map(|message| view.message(read, &v, message, None));
+        let payload = payload.collect::<tieline_core::Result<Vec<Value>>>()?;
+        let meta = json!({
+            "labels": v.tags,
+            "additional_attributes": object(&v.metadata),
+            "contact": contact::sender(&v.contact),
+            "assignee": view.assignee(read, &v)?,
+            "agent_last_seen_at": v.agent_seen_at.map(iso),
+            "assignee_last_seen_at": v.agent_seen_at.filter(|_| v.agent.is_some()).map(iso),
+        });
+        Ok::<_, Error>(json!({"meta": meta, "payload": payload}))
+    });
+    Ok(Json(body.await?))
+}
+
+/// Changes a message of an API inbox: how far it got, or (unlike Chatwoot, which ignores it) what it says.
+pub async fn update(
+    State(hub): State<Hub>,
+    agent: Agent,
+    Path((_, conversation, number)): OfMessage,
+    params: Params,
+) -> Result<Json<Value>> {
+    let text = params.has("content").then(|| content(&params)).transpose()?;
+    let status = match params.word("status").as_deref() {
+        None => None,
+        Some("sent" | "0") => Some(DeliveryStatus::Sent),
+        Some("delivered" | "1") => Some(DeliveryStatus::Delivered),
+        Some("read" | "2") => Some(DeliveryStatus::Read),
+        Some("failed" | "3") => Some(DeliveryStatus::failed(&params.text("external_error").unwrap_or_default())),
+        Some(other) => return Err(Refused::unprocessable(&format!("'{other}' is not a valid status"))),
+    };
+    let (scene, ctx) = (agent.scene(), agent.ctx());
+    let view = hub.db.write(move |tx| {
+        let v = agent.conversation(tx, conversation.0)?;
+        if v.channel != Channel::Api {
+            return Ok::<_, Error>(None);
+        }
+        let mut message = messages::by_number(tx, ctx.tenant, v.id, number.0)?;
+        // Only our messages have a status; of the others Chatwoot takes it without effect.
+        if let Some(status) = status.clone().filter(|_| message.direction == Direction::Outbound) {
+            message = messages::report(tx, &ctx, &Report { message: message.id, status })?.message;
+        }
+        if let Some(text) = &text {
+            message = messages::edit(tx, &ctx, message.id, &Edit::Text(text.clone()))?;
+        }
+        scene.view().message(tx, &v, &message, None).map(Some)
+    });
+    let refused = || Refused::with(StatusCode::FORBIDDEN, "Message status update is only allowed for API inboxes");
+    Ok(Json(view.await?.ok_or_else(refused)?))
+}
+
+pub async fn delete(
+    State(hub): State<Hub>,
+    agent: Agent,
+    Path((_, conversation, number)): OfMessage,
+) -> Result<Json<Value>> {
+    let (scene, ctx) = (agent.scene(), agent.ctx());
+    let view = hub.db.write(move |tx| {
+        let v = agent.conversation(tx, conversation.0)?;
+        let id = messages::by_number(tx, ctx.tenant, v.id, number.0)?.id;
+        let message = messages::edit(tx, &ctx, id, &Edit::Delete)?;
+        scene.view().message(tx, &v, &message, None)
+    });
+    Ok(Json(view.await?))
+}

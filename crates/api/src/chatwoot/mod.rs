@@ -1,0 +1,137 @@
+//! The API inbox: Chatwoot's client API under `/public/api/v1` and its application API under `/api/v1/accounts`.
+//!
+//! Guarantees: status codes, envelopes and error bodies are those that Chatwoot's clients look at; every way in which they
+//! write a body or a path is read (see [`params`]). It holds no rule: handlers name a verb and show what came of it.
+
+mod agent;
+mod contacts;
+mod conversations;
+mod filter;
+mod inboxes;
+mod messages;
+mod params;
+mod people;
+mod public;
+mod refused;
+mod view;
+
+pub(crate) use refused::render;
+
+use crate::hub::Hub;
+use axum::Router;
+use axum::routing::{MethodRouter, get, post, put};
+
+/// Result of a handler.
+type Result<T> = std::result::Result<T, refused::Refused>;
+
+/// The route of messages of the application API; a message may carry files, so its body may be as large as a file.
+pub const MESSAGES_ROUTE: &str = "/api/v1/accounts/{account}/conversations/{conversation}/messages";
+/// The same of the client API.
+pub const PUBLIC_MESSAGES_ROUTE: &str =
+    "/public/api/v1/inboxes/{inbox}/contacts/{contact}/conversations/{conversation}/messages";
+
+/// Adds a route in the three spellings that clients use: as it is, with a slash at its end, and as `.json` (a number at the
+/// end of a path may carry that itself, see [`params::Number`]).
+fn add(router: Router<Hub>, path: &str, methods: MethodRouter<Hub>) -> Router<Hub> {
+    let router = router.route(path, methods.clone()).route(&format!("{path}/"), methods.clone());
+    if path.ends_with('}') { router } else { router.route(&format!("{path}.json"), methods) }
+}
+
+/// Every route of the dialect.
+pub fn routes(hub: Hub) -> Router {
+    let account = "/api/v1/accounts/{account}";
+    let mut router = Router::new();
+    for (path, methods) in [
+        ("/api/v1/profile".to_owned(), get(people::profile)),
+        (account.to_owned(), get(people::account)),
+        (format!("{account}/agents"), get(people::agents)),
+        (format!("{account}/teams"), get(people::teams).post(people::create_team)),
+        (
+            format!("{account}/teams/{{team}}"),
+            get(people::team).put(people::update_team).patch(people::update_team).delete(people::delete_team),
+        ),
+        (format!("{account}/labels"), get(people::labels).post(people::create_label)),
+        (format!("{account}/labels/{{label}}"), get(people::label).delete(people::delete_label)),
+        (format!("{account}/custom_attribute_definitions"), get(people::definitions).post(people::create_definition)),
+        (
+            format!("{account}/custom_attribute_definitions/{{definition}}"),
+            get(people::definition).delete(people::delete_definition),
+        ),
+        (format!("{account}/inboxes"), get(inboxes::list).post(inboxes::create)),
+        (
+            format!("{account}/inboxes/{{inbox}}"),
+            get(inboxes::show).put(inboxes::update).patch(inboxes::update).delete(inboxes::delete),
+        ),
+        (
+            format!("{account}/inbox_members"),
+            post(inboxes::add_members)
+                .patch(inboxes::set_members)
+                .put(inboxes::set_members)
+                .delete(inboxes::remove_members),
+        ),
+        (format!("{account}/inbox_members/{{inbox}}"), get(inboxes::members)),
+        (format!("{account}/assignable_agents"), get(people::assignable)),
+        (format!("{account}/contacts"), get(contacts::list).post(contacts::create)),
+        (format!("{account}/contacts/search"), get(contacts::search)),
+        (format!("{account}/contacts/filter"), post(contacts::filter)),
+        (format!("{account}/contact_inboxes/filter"), post(contacts::by_source)),
+        (format!("{account}/actions/contact_merge"), post(contacts::merge)),
+        (
+            format!("{account}/contacts/{{contact}}"),
+            get(contacts::show).put(contacts::update).patch(contacts::update).delete(contacts::delete),
+        ),
+        (format!("{account}/contacts/{{contact}}/conversations"), get(contacts::conversations)),
+        (format!("{account}/contacts/{{contact}}/contactable_inboxes"), get(contacts::contactable)),
+        (format!("{account}/contacts/{{contact}}/contact_inboxes"), post(contacts::attach)),
+        (format!("{account}/contacts/{{contact}}/destroy_custom_attributes"), post(contacts::forget_attributes)),
+        (format!("{account}/conversations"), get(conversations::list).post(conversations::create)),
+        (format!("{account}/conversations/meta"), get(conversations::meta)),
+        (
+            format!("{account}/conversations/{{conversation}}"),
+            get(conversations::show).patch(conversations::update).put(conversations::update),
+        ),
+        (format!("{account}/conversations/{{conversation}}/toggle_status"), post(conversations::toggle_status)),
+        (format!("{account}/conversations/{{conversation}}/toggle_priority"), post(conversations::toggle_priority)),
+        (format!("{account}/conversations/{{conversation}}/toggle_typing_status"), post(conversations::typing)),
+        (format!("{account}/conversations/{{conversation}}/assignments"), post(conversations::assign)),
+        (
+            format!("{account}/conversations/{{conversation}}/labels"),
+            get(conversations::labels).post(conversations::set_labels),
+        ),
+        (format!("{account}/conversations/{{conversation}}/custom_attributes"), post(conversations::set_attributes)),
+        (format!("{account}/conversations/{{conversation}}/update_last_seen"), post(conversations::seen)),
+        (MESSAGES_ROUTE.to_owned(), get(messages::list).post(messages::create)),
+        (
+            format!("{MESSAGES_ROUTE}/{{message}}"),
+            axum::routing::patch(messages::update).put(messages::update).delete(messages::delete),
+        ),
+    ] {
+        router = add(router, &path, methods);
+    }
+    // What a body may have is checked while it is read.
+    router.layer(axum::extract::DefaultBodyLimit::disable()).merge(public::routes()).with_state(hub)
+}
+
+/// Routes of the client API, for [`public`].
+fn public_paths() -> Vec<(String, MethodRouter<Hub>)> {
+    let inbox = "/public/api/v1/inboxes/{inbox}";
+    let conversation = format!("{inbox}/contacts/{{contact}}/conversations/{{conversation}}");
+    vec![
+        (inbox.to_owned(), get(public::inbox)),
+        (format!("{inbox}/contacts"), post(public::create_contact)),
+        (
+            format!("{inbox}/contacts/{{contact}}"),
+            get(public::contact).patch(public::update_contact).put(public::update_contact),
+        ),
+        (
+            format!("{inbox}/contacts/{{contact}}/conversations"),
+            get(public::conversations).post(public::create_conversation),
+        ),
+        (conversation.clone(), get(public::conversation)),
+        (format!("{conversation}/toggle_status"), post(public::resolve)),
+        (format!("{conversation}/toggle_typing"), post(public::typing)),
+        (format!("{conversation}/update_last_seen"), post(public::seen)),
+        (PUBLIC_MESSAGES_ROUTE.to_owned(), get(public::messages).post(public::create_message)),
+        (format!("{PUBLIC_MESSAGES_ROUTE}/{{message}}"), put(public::answer_form).patch(public::answer_form)),
+    ]
+}

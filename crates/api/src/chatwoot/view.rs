@@ -1,0 +1,248 @@
+//! Gathers what a shape needs around a record, each user, team and inbox once for an answer.
+
+use crate::hub::Hub;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use tieline_core::attachments::link::Links;
+use tieline_core::contact_inboxes::{self, ContactInbox};
+use tieline_core::contacts::Contact;
+use tieline_core::conversations::{self, Conversation};
+use tieline_core::error::Error;
+use tieline_core::ids::{InboxId, TeamId, TenantId, UserId};
+use tieline_core::inboxes::{self, Inbox};
+use tieline_core::keys::token;
+use tieline_core::messages::direction::{AuthorType, Direction};
+use tieline_core::messages::{self, Message, Order};
+use tieline_core::secrets::Keyring;
+use tieline_core::teams::{self, Team};
+use tieline_core::tenants::Tenant;
+use tieline_core::users::{self, User};
+use tieline_core::{Result, webhooks};
+use tieline_db::Read;
+use tieline_delivery::SECRET_CONTEXT;
+use tieline_wire::chatwoot::{contact, conversation, inbox, message, people};
+
+/// Messages shown with a conversation of the client API.
+const PUBLIC_MESSAGES: i64 = 100;
+/// Newest messages that are looked at for the last one that is no activity.
+const LAST_LOOKED_AT: i64 = 10;
+
+/// What views are made from; cheap to clone into a transaction.
+#[derive(Clone)]
+pub(super) struct Scene {
+    pub tenant: TenantId,
+    pub live: TenantId,
+    links: Arc<Links>,
+    keyring: Arc<Keyring>,
+    is_admin: bool,
+}
+
+impl Scene {
+    pub fn new(hub: &Hub, tenant: &Tenant, is_admin: bool) -> Scene {
+        Scene {
+            tenant: tenant.id,
+            live: tenant.live(),
+            links: hub.files.links().clone(),
+            keyring: hub.keyring.clone(),
+            is_admin,
+        }
+    }
+    /// A view of one answer.
+    pub fn view(&self) -> View<'_> {
+        View { scene: self, users: HashMap::new(), teams: HashMap::new(), inboxes: HashMap::new() }
+    }
+    /// Key of the identity hashes of an inbox: it follows from the installation's key, so no row holds it.
+    pub fn hmac_token(&self, inbox: &Inbox) -> String {
+        token::short(self.keyring.subkey(&format!("identity of inbox {}/{}", self.tenant.0, inbox.id.0)))
+    }
+    /// What a contact subscribes to its conversations with.
+    pub fn pubsub_token(&self, at: &ContactInbox) -> String {
+        token::short(self.keyring.subkey(&format!("stream of contact {}/{}", self.tenant.0, at.number)))
+    }
+    /// The same for a user.
+    pub fn user_pubsub_token(&self, user: &User) -> String {
+        token::short(self.keyring.subkey(&format!("stream of user {}/{}", self.live.0, user.number)))
+    }
+    /// A contact as the client API shows it.
+    pub fn public_contact(&self, contact: &Contact, at: &ContactInbox) -> Value {
+        contact::public(contact, at, &self.pubsub_token(at))
+    }
+}
+
+/// What was found for one answer.
+pub(super) struct View<'s> {
+    scene: &'s Scene,
+    users: HashMap<UserId, Option<User>>,
+    teams: HashMap<TeamId, Option<Team>>,
+    inboxes: HashMap<InboxId, Inbox>,
+}
+
+fn optional<T>(found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.code == "not_found" => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl View<'_> {
+    fn user(&mut self, read: &mut Read, id: UserId) -> Result<Option<User>> {
+        Ok(match self.users.entry(id) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => entry.insert(users::find(read, self.scene.live, id)?).clone(),
+        })
+    }
+    fn team(&mut self, read: &mut Read, id: TeamId) -> Result<Option<Team>> {
+        Ok(match self.teams.entry(id) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => entry.insert(optional(teams::get(read, self.scene.tenant, id))?).clone(),
+        })
+    }
+    pub fn inbox_of(&mut self, read: &mut Read, id: InboxId) -> Result<Inbox> {
+        Ok(match self.inboxes.entry(id) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => entry.insert(inboxes::get(read, self.scene.tenant, id)?).clone(),
+        })
+    }
+
+    /// An inbox, with its secrets for administrators.
+    pub fn inbox(&mut self, read: &mut Read, found: &Inbox) -> Result<Value> {
+        if !self.scene.is_admin {
+            return Ok(inbox::inbox(found, None));
+        }
+        let secret = match &found.webhook {
+            Some((id, _)) => {
+                let endpoint = webhooks::get(read, self.scene.tenant, *id)?;
+                let open = self.scene.keyring.open(&endpoint.secret, SECRET_CONTEXT)?;
+                Some(String::from_utf8(open).map_err(Error::internal)?)
+            }
+            None => None,
+        };
+        Ok(inbox::inbox(found, Some(inbox::Secrets { hmac_token: self.scene.hmac_token(found), secret })))
+    }
+
+    /// A contact with its addresses.
+    pub fn contact(&mut self, read: &mut Read, found: &Contact) -> Result<Value> {
+        let addresses = contact_inboxes::of_contact(read, self.scene.tenant, found.id)?;
+        let addresses: Result<Vec<_>> =
+            addresses.into_iter().map(|at| Ok((at.clone(), self.inbox_of(read, at.inbox)?))).collect();
+        Ok(contact::with_inboxes(found, &addresses?))
+    }
+
+    fn sender(&mut self, read: &mut Read, v: &Conversation, m: &Message) -> Result<Option<Value>> {
+        Ok(match (m.author_type, m.author_id) {
+            (AuthorType::Contact, _) => Some(contact::sender(&v.contact)),
+            (AuthorType::Agent, Some(id)) => self.user(read, UserId::from_uuid(id))?.as_ref().map(people::sender),
+            _ => m.author_name.as_ref().map(|name| people::program(name)),
+        })
+    }
+
+    fn place<'v>(&mut self, read: &mut Read, v: &'v Conversation, unread: i64) -> Result<message::Place<'v>> {
+        let assignee = match v.agent {
+            Some(id) => self.user(read, id)?.map(|user| user.number),
+            None => None,
+        };
+        let inbox = self.inbox_of(read, v.inbox)?.number;
+        Ok(message::Place { account: self.scene.tenant.0, inbox, conversation: v, unread, assignee })
+    }
+
+    /// A message; `echo_id` is the one that its creator sent.
+    pub fn message(
+        &mut self,
+        read: &mut Read,
+        v: &Conversation,
+        m: &Message,
+        echo_id: Option<&Value>,
+    ) -> Result<Value> {
+        let m = &self.linked(read, m);
+        let (place, sender) = (self.place(read, v, 0)?, self.sender(read, v, m)?);
+        Ok(message::message(m, place, sender, echo_id))
+    }
+
+    /// A message of the client API.
+    pub fn public_message(&mut self, read: &mut Read, v: &Conversation, m: &Message) -> Result<Value> {
+        let m = &self.linked(read, m);
+        let (place, sender) = (self.place(read, v, 0)?, self.sender(read, v, m)?);
+        Ok(message::public(m, place, sender))
+    }
+
+    fn pushed(&mut self, read: &mut Read, v: &Conversation, m: &Message, unread: i64) -> Result<Value> {
+        let m = &self.linked(read, m);
+        let (place, sender) = (self.place(read, v, unread)?, self.sender(read, v, m)?);
+        Ok(message::pushed(m, place, sender))
+    }
+
+    fn linked(&self, read: &mut Read, m: &Message) -> Message {
+        let mut m = m.clone();
+        self.scene.links.fill(self.scene.tenant, &mut m.attachments, read.now());
+        m
+    }
+
+    /// A conversation of the application API.
+    pub fn conversation(&mut self, read: &mut Read, v: &Conversation) -> Result<Value> {
+        let tenant = self.scene.tenant;
+        let unread = conversations::unread(read, tenant, v)?;
+        let newest = messages::list(read, tenant, v.id, Order::NewestFirst, None, LAST_LOOKED_AT)?;
+        let last = newest.first().map(|m| self.pushed(read, v, m, unread)).transpose()?;
+        let said = newest.iter().find(|m| m.direction != Direction::Activity);
+        let last_said = said.map(|m| self.pushed(read, v, m, unread)).transpose()?;
+        let inbox = self.inbox_of(read, v.inbox)?;
+        let assignee = v.agent.map(|id| self.user(read, id)).transpose()?.flatten();
+        let team = v.team.map(|id| self.team(read, id)).transpose()?.flatten();
+        let at = v.source_id.as_ref().map(|source| contact_inboxes::find(read, tenant, v.inbox, source)).transpose()?;
+        let around = conversation::Around {
+            conversation: v,
+            inbox: &inbox,
+            account: tenant.0,
+            assignee: assignee.as_ref(),
+            team: team.as_ref(),
+            is_verified: at.flatten().is_some_and(|at| at.is_verified),
+            unread,
+        };
+        Ok(conversation::conversation(&around, last, last_said))
+    }
+
+    /// Who has a conversation, as a sender.
+    pub fn assignee(&mut self, read: &mut Read, v: &Conversation) -> Result<Option<Value>> {
+        let user = v.agent.map(|id| self.user(read, id)).transpose()?.flatten();
+        Ok(user.as_ref().map(people::sender))
+    }
+
+    /// Several conversations.
+    pub fn conversations(&mut self, read: &mut Read, list: &[Conversation]) -> Result<Value> {
+        list.iter().map(|v| self.conversation(read, v)).collect()
+    }
+
+    /// A conversation of the client API.
+    pub fn public_conversation(&mut self, read: &mut Read, v: &Conversation) -> Result<Value> {
+        let messages = public_messages(read, self.scene.tenant, v, None, PUBLIC_MESSAGES)?;
+        let messages: Result<Vec<Value>> = messages.iter().map(|m| self.public_message(read, v, m)).collect();
+        let inbox = self.inbox_of(read, v.inbox)?.number;
+        Ok(conversation::public(v, inbox, self.scene.tenant.0, messages?))
+    }
+}
+
+/// The newest messages that the customer sees, oldest first, before the one with number `before`.
+pub(super) fn public_messages(
+    read: &mut Read,
+    tenant: TenantId,
+    v: &Conversation,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<Message>> {
+    let shown = |m: &Message| matches!(m.direction, Direction::Inbound | Direction::Outbound);
+    let (mut found, mut before) = (Vec::new(), before);
+    loop {
+        let page = messages::list(read, tenant, v.id, Order::NewestFirst, before, limit)?;
+        let ended = (page.len() as i64) < limit;
+        before = page.last().map(|m| m.number);
+        found.extend(page.into_iter().filter(shown));
+        if ended || found.len() as i64 >= limit {
+            found.truncate(limit as usize);
+            found.reverse();
+            return Ok(found);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Statements over `contact_inboxes`.
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "select inbox_id, source_id, number, contact_id, is_verified, created_at, updated_at from contact_inboxes ",
+            $rest
+        )
+    };
+}
+
+pub const GET: &str = select!("where tenant_id = $1 and inbox_id = $2 and source_id = $3");
+pub const OF_CONTACT: &str = select!("where tenant_id = $1 and contact_id = $2 order by number desc limit $3");
+pub const BY_SOURCE: &str = select!(
+    "where tenant_id = $1 and source_id = $2 and inbox_id in (select id from inboxes where tenant_id = $1) \
+     order by number desc limit 1"
+);
+pub const NEWEST: &str =
+    select!("where tenant_id = $1 and contact_id = $2 and inbox_id = $3 order by number desc limit 1");
+pub const INSERT: &str = "insert into contact_inboxes (tenant_id, inbox_id, source_id, number, contact_id, is_verified, \
+     created_at, updated_at) values ($1, $2, $3, $4, $5, $6, $7, $7) on conflict (tenant_id, inbox_id, source_id) do nothing";
+pub const VERIFY: &str = "update contact_inboxes set is_verified = true, updated_at = $4 \
+     where tenant_id = $1 and inbox_id = $2 and source_id = $3";

@@ -1,0 +1,70 @@
+//! What dialects without definitions change of a conversation: priority, a bot's hold, attributes of any key, the whole list
+//! of labels.
+
+use super::change::{announce, lock, save};
+use super::{Conversation, Priority, set_tag};
+use crate::ctx::Ctx;
+use crate::events::Batch;
+use crate::ids::ConversationId;
+use crate::tags::{self, slug};
+use crate::{Error, Result};
+use tieline_db::Tx;
+
+/// Changes; what is none stays.
+#[derive(Clone, Debug, Default)]
+pub struct Amend {
+    /// How urgent it is; none inside clears.
+    pub priority: Option<Option<Priority>>,
+    /// Whether a bot works on it.
+    pub is_held: Option<bool>,
+    /// All values by key from now on, a JSON object as text.
+    pub custom_fields: Option<String>,
+    /// Free-form, all of it from now on, a JSON object as text.
+    pub metadata: Option<String>,
+    /// All labels from now on; a tag is made for one that is new to the tenant.
+    pub labels: Option<Vec<String>>,
+}
+
+/// Changes what differs.
+///
+/// Errors: `not_found`; those of [`set_tag`]; `invalid_slug` for a label that no slug can be made from.
+pub fn amend(tx: &mut Tx, ctx: &Ctx, id: ConversationId, cmd: &Amend) -> Result<Conversation> {
+    let before = lock(tx, ctx.tenant, id)?;
+    let mut v = before.clone();
+    v.priority = cmd.priority.unwrap_or(v.priority);
+    v.is_held = cmd.is_held.unwrap_or(v.is_held);
+    if let Some(values) = &cmd.custom_fields {
+        v.custom_fields.clone_from(values);
+    }
+    if let Some(metadata) = &cmd.metadata {
+        v.metadata.clone_from(metadata);
+    }
+    let mut events = Batch::default();
+    if announce(tx, ctx, &before, &mut v, &mut events)? {
+        save(tx, ctx.tenant, &v)?;
+        events.write(tx)?;
+    }
+    if let Some(labels) = &cmd.labels {
+        v = relabel(tx, ctx, v, labels)?;
+    }
+    Ok(v)
+}
+
+fn relabel(tx: &mut Tx, ctx: &Ctx, mut v: Conversation, labels: &[String]) -> Result<Conversation> {
+    let mut wanted = Vec::with_capacity(labels.len());
+    for label in labels.iter().map(|label| label.trim().to_lowercase()).filter(|label| !label.is_empty()) {
+        let made = slug::check(&label, "/labels").is_ok().then(|| label.clone()).or_else(|| slug::from_name(&label));
+        let slug = made.ok_or_else(|| Error::field("/labels", "invalid_slug", "A label has letters or digits."))?;
+        if !v.tags.contains(&slug) && tags::known_many(tx, &[(ctx.tenant, &[slug.clone()][..])])?[0].0.is_empty() {
+            tags::create(tx, ctx, &tags::Create { slug: Some(slug.clone()), name: label, description: None })?;
+        }
+        wanted.push(slug);
+    }
+    for gone in v.tags.clone().iter().filter(|slug| !wanted.contains(slug)) {
+        v = set_tag(tx, ctx, v.id, gone, false)?;
+    }
+    for slug in &wanted {
+        v = set_tag(tx, ctx, v.id, slug, true)?;
+    }
+    Ok(v)
+}
