@@ -3,10 +3,12 @@
 
 # `make run PROFILE=release` builds for speed; the default starts soonest and is the same program.
 PROFILE ?= dev
+# Seconds for each target of the fuzzer.
+SECONDS_EACH ?= 20
 # Rounds of the tests that repeat themselves: kills, crashes, simulations.
 ROUNDS ?= 20
 
-.PHONY: help run dev test lint soak bench
+.PHONY: help run dev test lint soak bench fuzz
 .NOTPARALLEL:
 
 help:
@@ -43,3 +45,10 @@ bench: ## how fast, as ratios against the bare minimum on the same machine
 	@scripts/setup.sh build
 	cargo build --locked --release -p tieline
 	cargo run --locked --release -p tieline-bench -- $(BENCH)
+
+# The fuzzer's flags are the stable compiler's too, as long as no sanitizer is asked for.
+fuzz: ## bytes made up for everything that reads bytes of strangers, SECONDS_EACH for each reader
+	@scripts/setup.sh build
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	set -e; for target in $$(cargo fuzz list); do \
+		cargo fuzz run --sanitizer none $$target -- -max_total_time=$(SECONDS_EACH) -max_len=8192 -rss_limit_mb=1024; done

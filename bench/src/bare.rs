@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+use tieline_core::MIGRATIONS;
+use tieline_db::{Config, Db};
 use tieline_delivery::client::Client;
 use tieline_delivery::egress::{EgressPolicy, Guard, Resolver};
 use tieline_delivery::sign::{Attempt, HeaderPrefix, HeaderStyle, PreparedSecret, Signer, generate_secret};
@@ -20,19 +22,13 @@ use uuid::Uuid;
 
 /// Opens a database as the engine does, with the product's schema when it is new.
 pub fn open(path: &Path) -> anyhow::Result<Connection> {
+    Db::open(Config::sqlite(path, MIGRATIONS))?.close();
     let conn = Connection::open(path)?;
     conn.set_prepared_statement_cache_capacity(64);
     conn.execute_batch(
         "pragma journal_mode = wal; pragma synchronous = full; pragma cache_size = -131072; pragma temp_store = memory; \
          pragma wal_autocheckpoint = 16000;",
     )?;
-    let tables: i64 = conn.query_row("select count(*) from sqlite_schema", [], |row| row.get(0))?;
-    if tables == 0 {
-        let schema = tieline_core::MIGRATIONS[0].sql;
-        conn.execute_batch(
-            &schema.replace("{{position}}", "integer primary key").replace("{{without_rowid}}", "without rowid"),
-        )?;
-    }
     Ok(conn)
 }
 
@@ -78,9 +74,9 @@ fn insert(conn: &Connection, n: u64, known: &mut HashSet<u64>, data: &str) -> ru
     let conversation = id();
     conn.prepare_cached(
         "insert into conversations (tenant_id, id, number, inbox_id, contact_id, channel, subject, status, engagement, \
-         external_reference, custom_fields, metadata, reopen_count, event_sequence, last_message_at, \
+         external_reference, custom_fields, metadata, reopen_count, event_sequence, message_count, last_message_at, \
          last_contact_message_at, created_at, updated_at) \
-         values (1, ?1, ?2, ?3, ?3, 'email', ?4, 'active', 'pending', ?5, '{}', ?6, 0, 2, ?7, ?7, ?7, ?7)",
+         values (1, ?1, ?2, ?3, ?3, 'email', ?4, 'active', 'pending', ?5, '{}', ?6, 0, 2, 1, ?7, ?7, ?7, ?7)",
     )?
     .execute(params![
         conversation,
@@ -233,4 +229,21 @@ pub fn paced_posts(receiver: SocketAddr, per_second: u64, seconds: u64) -> anyho
         }
         Ok(())
     })
+}
+
+/// The median time of one flush at a steady rate, in microseconds: as many pages appended to a file of this folder as a
+/// creation and its delivery change.
+pub fn paced_flushes(folder: &Path, per_second: u64, seconds: u64) -> anyhow::Result<f64> {
+    use std::io::Write;
+    let mut file = std::fs::File::create(folder.join("flushes"))?;
+    let mut latency = histogram();
+    let pages = vec![7u8; 32 * 4096];
+    for _ in 0..per_second * seconds {
+        std::thread::sleep(Duration::from_nanos(1_000_000_000 / per_second));
+        let started = Instant::now();
+        file.write_all(&pages)?;
+        file.sync_data()?;
+        latency.saturating_record(started.elapsed().as_micros() as u64);
+    }
+    Ok(latency.value_at_quantile(0.5) as f64)
 }

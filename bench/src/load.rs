@@ -139,22 +139,26 @@ pub fn create(addr: SocketAddr, key: &str, connections: usize, until: Until, fir
     })
 }
 
-/// Creations at a steady rate, one connection; the time of sending is written into the reference.
-pub fn paced(addr: SocketAddr, key: &str, per_second: u64, seconds: u64, path: &str) -> anyhow::Result<u64> {
+/// Creations at a steady rate, one connection; the time of sending is written into the reference. Answers how many, and the
+/// median time to their answers in microseconds.
+pub fn paced(addr: SocketAddr, key: &str, per_second: u64, seconds: u64, path: &str) -> anyhow::Result<(u64, f64)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut client = Client::connect(addr).await?;
         let mut tick = tokio::time::interval(Duration::from_nanos(1_000_000_000 / per_second));
         let count = per_second * seconds;
+        let mut latency = histogram();
         for n in 0..count {
             tick.tick().await;
             let body = sample::body(&format!("t-{}-{n}", micros()), n);
+            let sent = Instant::now();
             let status = client.send(&request(key, path, &body)).await?;
+            latency.saturating_record(sent.elapsed().as_micros() as u64);
             if !(200..300).contains(&status) {
                 bail!("status {status}: {}", String::from_utf8_lossy(client.body()));
             }
         }
-        Ok(count)
+        Ok((count, latency.value_at_quantile(0.5) as f64))
     })
 }
 

@@ -7,6 +7,7 @@
 mod bare;
 mod load;
 mod measure;
+mod postgres;
 mod process;
 mod sample;
 mod servers;
@@ -24,7 +25,8 @@ struct Options {
     /// Runs of each row; the median counts.
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// Rows to run, comma-separated: create, deliver, both, latency, isolation, memory, start, growth. All by default.
+    /// Rows to run, comma-separated: create, deliver, both, latency, isolation, memory, start, growth, postgres,
+    /// postgres-growth. All by default.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Conversations of the large database of the row `growth`.
@@ -68,6 +70,12 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("growth") {
         measure::growth(&options, &mut report)?;
+    }
+    if wanted("postgres") {
+        postgres::create(&options, &mut report)?;
+    }
+    if wanted("postgres-growth") {
+        postgres::growth(&options, &mut report)?;
     }
     report.print();
     Ok(())

@@ -7,7 +7,7 @@ use crate::{Options, bare};
 use std::time::{Duration, Instant};
 
 /// Connections of a load.
-const CONNECTIONS: usize = 64;
+pub const CONNECTIONS: usize = 64;
 /// Endpoints and receivers of a delivery row: 4 × 16 slots are 64 in flight.
 const ENDPOINTS: usize = 4;
 /// Longest wait for deliveries to arrive.
@@ -20,7 +20,8 @@ pub struct Report {
 }
 
 impl Report {
-    fn add(&mut self, name: &str, measured: String, limit: String, ratio: String, target: &str) {
+    /// Adds a line.
+    pub fn add(&mut self, name: &str, measured: String, limit: String, ratio: String, target: &str) {
         eprintln!("{name}: {measured} | {limit} | {ratio} | {target}");
         self.lines.push([name.to_owned(), measured, limit, ratio, target.to_owned()]);
     }
@@ -33,12 +34,14 @@ impl Report {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle value.
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-fn per_second(rate: f64) -> String {
+/// A rate in words.
+pub fn per_second(rate: f64) -> String {
     format!("{rate:.0}/s")
 }
 
@@ -163,7 +166,9 @@ pub fn latency(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     load::ask(sinks[0].addr)?;
     bare::paced_posts(sinks[0].addr, 50, seconds)?;
     let (_, bare50, bare99) = load::ask(sinks[0].addr)?;
-    let (p50, p99) = paced_latency(options, &sinks, seconds)?;
+    let Paced { p50, p99, answer50 } = paced_latency(options, &sinks, seconds)?;
+    let folder = tempfile::tempdir()?;
+    let flush50 = bare::paced_flushes(folder.path(), 50, seconds)?;
     report.add(
         "request to receiver, 50 a second (1 endpoint, 1 receiver), p50",
         format!("{:.2} ms", p50 / 1000.0),
@@ -178,11 +183,26 @@ pub fn latency(options: &Options, report: &mut Report) -> anyhow::Result<()> {
         format!("{:.1} ×", p99 / bare99),
         "≤ 5 ×",
     );
+    report.add(
+        "the same, where it goes: request to its answer (which waits for the same flush as the delivery), p50",
+        format!("{:.2} ms", answer50 / 1000.0),
+        format!("one flush {:.2} ms, bare signed POST {:.2} ms", flush50 / 1000.0, bare50 / 1000.0),
+        format!("{:.1} × flush and POST together", p50 / (flush50 + bare50)),
+        "-",
+    );
     Ok(())
 }
 
-/// p50 and p99 at the first of these receivers, all of which get every event.
-fn paced_latency(options: &Options, receivers: &[Served], seconds: u64) -> anyhow::Result<(f64, f64)> {
+/// Latencies at a steady rate, microseconds.
+struct Paced {
+    p50: f64,
+    p99: f64,
+    /// From the request to its answer.
+    answer50: f64,
+}
+
+/// What the first of these receivers sees, all of which get every event.
+fn paced_latency(options: &Options, receivers: &[Served], seconds: u64) -> anyhow::Result<Paced> {
     let addrs: Vec<_> = receivers.iter().map(|receiver| receiver.addr).collect();
     let installation = Installation::new(&addrs, &["conversation.created"])?;
     let server = installation.serve(&options.tieline)?;
@@ -190,20 +210,20 @@ fn paced_latency(options: &Options, receivers: &[Served], seconds: u64) -> anyho
     load::paced(server.addr, &installation.key, 50, 1, path)?;
     std::thread::sleep(Duration::from_millis(500));
     let (before, _, _) = load::ask(receivers[0].addr)?;
-    let sent = load::paced(server.addr, &installation.key, 50, seconds, path)?;
+    let (sent, answer50) = load::paced(server.addr, &installation.key, 50, seconds, path)?;
     let end = Instant::now() + Duration::from_secs(60);
     // Asking forgets the latencies, so it is asked once, when all must have arrived.
     std::thread::sleep(Duration::from_secs(2));
     let (after, p50, p99) = load::ask(receivers[0].addr)?;
     anyhow::ensure!(after - before == sent && Instant::now() < end, "{} of {sent} arrived", after - before);
-    Ok((p50, p99))
+    Ok(Paced { p50, p99, answer50 })
 }
 
 /// A healthy endpoint alone, and beside a hanging, a refusing and a trickling one.
 pub fn isolation(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let seconds = options.seconds.max(4);
     let alone = receivers("sink", 1)?;
-    let (_, alone99) = paced_latency(options, &alone, seconds)?;
+    let alone99 = paced_latency(options, &alone, seconds)?.p99;
     let refusing = crate::process::free_addr()?;
     let mut beside = receivers("sink", 1)?;
     beside.push(helper("hang")?);
@@ -211,7 +231,7 @@ pub fn isolation(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let mut refused = helper("sink")?;
     refused.addr = refusing; // nothing listens there
     beside.push(refused);
-    let (_, beside99) = paced_latency(options, &beside, seconds)?;
+    let beside99 = paced_latency(options, &beside, seconds)?.p99;
     report.add(
         "healthy endpoint beside a hanging, a trickling and a refusing one, 50 a second, p99",
         format!("{:.2} ms", beside99 / 1000.0),

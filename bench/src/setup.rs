@@ -21,9 +21,11 @@ use std::net::SocketAddr;
 
 const KEY: [u8; KEY_BYTES] = [7; KEY_BYTES];
 
-/// A database in a temporary folder.
+/// A database in a temporary folder, or on a PostgreSQL.
 pub struct Installation {
     folder: tempfile::TempDir,
+    /// Of PostgreSQL.
+    url: Option<String>,
     /// A key with every scope.
     pub key: String,
     tenant: TenantId,
@@ -32,8 +34,16 @@ pub struct Installation {
 impl Installation {
     /// A fresh one, with an endpoint for each receiver that gets these events.
     pub fn new(receivers: &[SocketAddr], events: &[&str]) -> anyhow::Result<Installation> {
+        Installation::at(None, receivers, events)
+    }
+
+    /// The same in an empty database on PostgreSQL, if one is named.
+    pub fn at(url: Option<String>, receivers: &[SocketAddr], events: &[&str]) -> anyhow::Result<Installation> {
         let folder = tempfile::Builder::new().prefix("tieline-bench-").tempdir()?;
-        let db = Db::open(Config::sqlite(folder.path().join("tieline.db"), MIGRATIONS))?;
+        let db = Db::open(match &url {
+            Some(url) => Config::postgres(url, MIGRATIONS),
+            None => Config::sqlite(folder.path().join("tieline.db"), MIGRATIONS),
+        })?;
         let text = mint(Prefix::Sa, Mode::Live, random()?);
         let (key, receivers) = (text.clone(), receivers.to_vec());
         let events: Vec<String> = events.iter().map(|event| (*event).to_owned()).collect();
@@ -70,7 +80,7 @@ impl Installation {
             Ok::<_, Error>(tenant.id)
         }))?;
         db.close();
-        Ok(Installation { folder, key: text.expose().to_owned(), tenant })
+        Ok(Installation { folder, url, key: text.expose().to_owned(), tenant })
     }
 
     /// The database file.
@@ -80,13 +90,19 @@ impl Installation {
 
     /// The real binary on this database.
     pub fn serve(&self, binary: &Path) -> anyhow::Result<Served> {
+        self.serve_node(binary, "node")
+    }
+
+    /// One of several on this database: each has a data folder of its own.
+    pub fn serve_node(&self, binary: &Path, node: &str) -> anyhow::Result<Served> {
         let addr = free_addr()?;
+        let sqlite = || format!("sqlite:{}", self.database().display());
         let mut command = Command::new(binary);
         command
             .arg("serve")
             .env("TIELINE_LISTEN", addr.to_string())
-            .env("TIELINE_DATABASE_URL", format!("sqlite:{}", self.database().display()))
-            .env("TIELINE_DATA_DIR", self.folder.path())
+            .env("TIELINE_DATABASE_URL", self.url.clone().unwrap_or_else(sqlite))
+            .env("TIELINE_DATA_DIR", self.folder.path().join(node))
             .env("TIELINE_SECRET_KEY", Keyring::to_text(&KEY))
             .env("TIELINE_WEBHOOK_ALLOW_HOSTS", "127.0.0.1/32")
             .env("TIELINE_WEBHOOK_ALLOW_HTTP", "true")

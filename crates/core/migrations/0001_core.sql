@@ -30,10 +30,12 @@ create table tenants (
 create unique index tenants_slug on tenants (slug) where parent_id is null;
 create unique index tenants_partition on tenants (parent_id) where parent_id is not null;
 
--- The last conversation number, and how many rows the tenant has: lists by page number show totals without counting.
+-- The last conversation number. A table of its own, because numbers are taken apart from the transaction that uses them.
+create table tenant_numbers (tenant_id bigint primary key, conversation_number bigint not null) {{without_rowid}};
+
+-- How many rows the tenant has: lists by page number show totals without counting.
 create table tenant_counters (
   tenant_id bigint primary key,
-  conversation_number bigint not null,
   contacts bigint not null,
   active bigint not null,              -- conversations of each status
   snoozed bigint not null,

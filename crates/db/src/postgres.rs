@@ -110,7 +110,9 @@ fn refuse_shared(first: &mut Session, address: Arc<Address>) -> Result<()> {
     let before = first.simple(PROCESS)?;
     second.simple("begin")?;
     let other = second.simple(PROCESS)?;
-    if before == other || first.simple(PROCESS)? != before {
+    let after = first.simple(PROCESS)?;
+    second.simple("rollback")?;
+    if before == other || after != before {
         return Err(Error::Unavailable(POOLER.into()));
     }
     Ok(())

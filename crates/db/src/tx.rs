@@ -155,6 +155,21 @@ impl<'c> Tx<'c> {
     pub fn take_number(&mut self) -> Result<i64> {
         self.take_numbers(1)?.take()
     }
+    /// Runs a statement that takes from a counter, and answers its first row. On PostgreSQL it commits by itself at once,
+    /// over a connection of its own: whoever else takes from the counter waits for this statement and not for this
+    /// transaction, and what is taken by one that is undone is gone. On SQLite, with one writer, it is a statement like any
+    /// other. A row that this very transaction has made is not seen on PostgreSQL; one that it has changed must not be asked
+    /// for, which would wait for itself.
+    pub fn apart<T>(&mut self, sql: &str, params: &[Param], read: impl Fn(&Row) -> Result<T>) -> Result<Option<T>> {
+        let Conn::Postgres(conn) = &mut self.read.conn else { return self.opt(sql, params, read) };
+        let mut first = None;
+        let result = conn.apart(sql, params, &mut |row| {
+            first = Some(read(row)?);
+            Ok(())
+        });
+        self.read.noted(result)?;
+        Ok(first)
+    }
     /// Whether other transactions run beside this one: on PostgreSQL.
     pub fn is_shared(&self) -> bool {
         matches!(self.read.conn, Conn::Postgres(_))

@@ -5,6 +5,8 @@ use super::app::App;
 use serde_json::Value;
 use std::collections::HashMap;
 use tieline_core::Error;
+use tieline_db::catalogue::{self, Column};
+use tieline_db::{Read, Row, Ty};
 
 /// The tables that hold what a tenant's people and programs see, in an order in which what is named comes before who names it.
 const TABLES: [(&str, &str); 10] = [
@@ -56,28 +58,37 @@ impl Ids {
 pub async fn left_behind(app: &App) -> Vec<String> {
     let mut ids = Ids::default();
     let mut lines = Vec::new();
+    app.number().await;
+    let catalogue: Result<Vec<(String, Vec<Column>)>, Error> = app
+        .db
+        .read(|read| Ok(catalogue::tables(read)?.into_iter().map(|table| (table.name, table.columns)).collect()))
+        .await;
+    let catalogue = catalogue.expect("tables");
     for (table, order) in TABLES {
-        let columns: Result<Vec<(String, String)>, Error> = app
-            .db
-            .read(move |read| {
-                let sql = format!("select name, lower(type) from pragma_table_info('{table}') order by cid");
-                Ok(read.all(&sql, &[], |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?)))?)
+        let shown = |column: &Column| column.ty != Ty::Bytes && column.name != "cause";
+        let columns: Vec<Column> =
+            catalogue.iter().filter(|(of, _)| of == table).flat_map(|(_, all)| all.clone()).collect();
+        let columns: Vec<Column> = columns.into_iter().filter(shown).collect();
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        let sql = format!("select {} from {table} order by {order}", names.join(", "));
+        let value = |row: &Row, at: usize, ty: Ty| -> tieline_db::Result<Value> {
+            Ok(match ty {
+                Ty::Bool => row.get::<Option<bool>>(at)?.into(),
+                Ty::Int => row.get::<Option<i64>>(at)?.into(),
+                Ty::Real => row.get::<Option<f64>>(at)?.into(),
+                Ty::Uuid => row.get::<Option<uuid::Uuid>>(at)?.map(|id| id.simple().to_string()).into(),
+                Ty::Text | Ty::Bytes | Ty::Json => row.get::<Option<String>>(at)?.into(),
             })
-            .await;
-        let shown: Vec<String> = columns
-            .expect("columns")
-            .into_iter()
-            .filter(|(name, kind)| kind != "bytea" && name != "cause")
-            .map(|(name, kind)| match kind.as_str() {
-                "uuid" => format!("'{name}', lower(hex({name}))"),
-                _ => format!("'{name}', {name}"),
-            })
-            .collect();
-        let sql = format!("select json_object({}) from {table} order by {order}", shown.join(", "));
-        let rows: Result<Vec<String>, Error> =
-            app.db.read(move |read| Ok(read.all(&sql, &[], |row| row.get::<String>(0))?)).await;
+        };
+        let read = move |read: &mut Read| {
+            let object = |row: &Row| -> tieline_db::Result<Value> {
+                let members = columns.iter().enumerate();
+                members.map(|(at, column)| Ok((column.name.clone(), value(row, at, column.ty)?))).collect()
+            };
+            Ok(read.all(&sql, &[], object)?)
+        };
+        let rows: Result<Vec<Value>, Error> = app.db.read(read).await;
         for row in rows.expect("rows") {
-            let row: Value = serde_json::from_str(&row).expect("JSON");
             lines.push(ids.numbered(&format!("{table}: {row}")));
         }
     }

@@ -171,7 +171,10 @@ pub(crate) fn conversation(row: &Row, at: usize) -> tieline_db::Result<Conversat
 }
 
 /// Takes `count` conversation numbers of the tenant; answers the first.
+///
+/// Apart from the transaction: a tenant's conversations would be opened one after another otherwise, each waiting for the
+/// commit of the one before.
 pub(crate) fn take_numbers(tx: &mut tieline_db::Tx, tenant: crate::ids::TenantId, count: i64) -> Result<i64> {
-    let last: Option<i64> = tx.opt(crate::tenants::sql::TAKE_NUMBERS, &params![tenant.0, count], |row| row.get(0))?;
+    let last: Option<i64> = tx.apart(crate::tenants::sql::TAKE_NUMBERS, &params![tenant.0, count], |row| row.get(0))?;
     Ok(last.ok_or_else(|| Error::not_found("tenant"))? - count + 1)
 }

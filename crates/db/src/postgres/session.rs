@@ -112,6 +112,8 @@ pub(crate) struct Session {
     pending: Option<&'static str>,
     /// There is a transaction on the server.
     open: bool,
+    /// Where statements run that commit by themselves, once there was one.
+    beside: Option<Box<Session>>,
     /// A statement that may have changed something ran in this unit.
     pub wrote: bool,
     /// When the last try to connect failed, after all the waiting, and how.
@@ -162,6 +164,7 @@ impl Session {
             statements: HashMap::new(),
             pending: None,
             open: false,
+            beside: None,
             wrote: false,
             away: None,
         })
@@ -382,6 +385,33 @@ impl Session {
         let columns: Vec<Vec<&Param>> =
             (0..width).map(|column| params.iter().skip(column).step_by(width).collect()).collect();
         self.run(many.postgres(), columns.iter().map(|column| column as &(dyn ToSql + Sync)), each)
+    }
+
+    /// Runs a statement that commits by itself, and not on this connection: see [`crate::Tx::apart`].
+    ///
+    /// Its commit is not flushed: the log has one order, so it is on disk before the commit of whatever uses the result.
+    pub(crate) fn apart(
+        &mut self,
+        sql: &str,
+        params: &[Param],
+        each: &mut dyn FnMut(&Row) -> Result<()>,
+    ) -> Result<()> {
+        if self.beside.is_none() {
+            self.beside = Some(Box::new(Session::new(self.address.clone(), self.role)?));
+        }
+        let beside = self.beside.as_mut().expect("made above");
+        for last in [false, true] {
+            if beside.is_lost() {
+                beside.ensure()?;
+                beside.simple("set synchronous_commit = off")?;
+            }
+            match beside.each(sql, params, each) {
+                // Idle connections may be lost; what it took, if it did, is a gap.
+                Err(_) if beside.is_lost() && !last => {}
+                done => return done.map(drop),
+            }
+        }
+        unreachable!("the last round returns")
     }
 
     /// Begins a transaction: with its first statement, so that one of none costs nothing. Ends the one before if there is

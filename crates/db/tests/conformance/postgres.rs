@@ -186,6 +186,39 @@ fn writers_run_side_by_side() {
 }
 
 #[test]
+fn who_takes_from_a_counter_does_not_wait_for_who_took_before() {
+    let place = Place::postgres();
+    let mut config = place.config(SCHEMA);
+    (config.limits.writers, config.limits.group) = (2, 1);
+    let db = Db::open(config).unwrap();
+    run(&db, |tx| tx.execute("insert into counter (id, n) values (1, 0)", &[])).unwrap();
+    // Each has taken before either commits.
+    let both_have = Arc::new(Barrier::new(2));
+    let take = |both_have: Option<Arc<Barrier>>, refuse: bool| {
+        write(&db, move |tx| {
+            let taken =
+                tx.apart("update counter set n = n + 1 where id = 1 returning n", &[], |row| row.get::<i64>(0))?;
+            both_have.iter().for_each(|both| drop(both.wait()));
+            insert(tx, taken.unwrap())?;
+            if refuse { Err(Refusal::No) } else { Ok(taken.unwrap()) }
+        })
+    };
+    let calls = [take(Some(both_have.clone()), false), take(Some(both_have), false)];
+    let mut taken = calls.map(|call| wait(call).unwrap());
+    taken.sort_unstable();
+    assert_eq!(taken, [1, 2]);
+    // What an undone transaction took is a gap; and a connection that is gone is opened again.
+    assert!(matches!(wait(take(None, true)), Err(Refusal::No)));
+    let other = place.open();
+    let ended = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+                 where datname = current_database() and pid <> pg_backend_pid()";
+    run(&other, move |tx| tx.each(ended, &[], |_| Ok(()))).unwrap();
+    let taken = wait(take(None, false)).unwrap();
+    assert!(taken >= 4, "{taken}");
+    assert_eq!(items(&other), [1, 2, taken]);
+}
+
+#[test]
 fn writers_of_one_seed_give_different_ids() {
     let place = Place::postgres();
     let mut config = place.config(SCHEMA);

@@ -66,3 +66,38 @@ fn what_looks_after_a_file_says_what_to_use_instead() {
     let settings = json!(place.run(&["config"]).ok());
     assert!(settings.as_str().unwrap().contains("database_url = \"postgres://"), "{settings}");
 }
+
+#[tokio::test]
+async fn what_one_node_is_told_holds_on_the_others() {
+    let place = Place::on_postgres();
+    let key = place.key();
+    let made = place.run(&["key", "create", "--tenant", "acme", "--name", "k2", "--scopes", "full_access", "--json"]);
+    let made = made.json();
+    let (id, revoked) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
+    let (one, other) = (place.serve(), place.serve());
+
+    // The stream of one shows what was committed by the other.
+    let client = Client::new(&other.url, &key);
+    let stream = reqwest::Client::builder().no_proxy().build().unwrap().get(format!("{}/v1/stream", one.url));
+    let mut stream = stream.bearer_auth(&key).send().await.unwrap();
+    assert_eq!(stream.status(), 200);
+    let (status, opened) = client.open("order-1").await;
+    assert_eq!(status, 201, "{opened}");
+    let mut seen = String::new();
+    while !seen.contains("message.received") {
+        seen += std::str::from_utf8(&stream.chunk().await.unwrap().expect("it goes on")).unwrap();
+    }
+    assert!(seen.contains("conversation.created") && seen.contains(opened["id"].as_str().unwrap()), "{seen}");
+
+    // Both remember the key; one is told that it is revoked.
+    for node in [&one, &other] {
+        assert_eq!(Client::new(&node.url, revoked).get("/v1/me").await.0, 200);
+    }
+    let deleted =
+        reqwest::Client::builder().no_proxy().build().unwrap().delete(format!("{}/v1/api-keys/{id}", one.url));
+    assert!(deleted.bearer_auth(&key).send().await.unwrap().status().is_success());
+    assert_eq!(Client::new(&one.url, revoked).get("/v1/me").await.0, 401, "at once where it was told");
+    while Client::new(&other.url, revoked).get("/v1/me").await.0 != 401 {}
+    drop(stream);
+    assert!(one.stop() && other.stop());
+}
