@@ -148,7 +148,7 @@ async fn bodies_are_kept_where_the_tenant_asks_and_without_secrets() {
     assert!(row("/v1/tags")["responseBody"].as_str().unwrap().contains("validation_error"));
     assert_eq!(row("/v1/contacts")["requestBody"].as_str().unwrap().len(), requests::BODY_LIMIT);
     for secret in [made["key"].as_str().unwrap(), "correct horse battery"] {
-        assert!(!app.stored(secret.as_bytes()), "no secret is stored");
+        assert!(!app.stored(secret.as_bytes()).await, "no secret is stored");
     }
     app.patch("/v1/tenant", json!({"logBodies": false})).await.expect(200);
     app.post("/v1/tags", json!({"name": "b"})).await.expect(201);

@@ -94,7 +94,7 @@ pub fn list(
         // Ids are of the millisecond of their time, or a little after it where a clock stepped back.
         before = before.min(first_id(until + CLOCK_STEP_US));
     }
-    let from = filter.since.map_or_else(Uuid::nil, |since| first_id(since));
+    let from = filter.since.map_or_else(Uuid::nil, first_id);
     let mut found: Vec<Entry> = Vec::new();
     for _ in 0..SCANS {
         let rows = match &filter.principal {

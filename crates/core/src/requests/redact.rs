@@ -4,18 +4,8 @@
 pub const BODY_LIMIT: usize = 16 * 1024;
 /// What stands where a secret was.
 const MASK: &str = "***";
-/// Members whose values are secrets, in lower case and without `_`.
-const SECRET_MEMBERS: [&str; 9] = [
-    "password",
-    "secret",
-    "token",
-    "accesstoken",
-    "apiaccesstoken",
-    "pubsubtoken",
-    "hmactoken",
-    "identifierhash",
-    "authorization",
-];
+/// What names of members end with whose values are secrets, in lower case and without `_`.
+const SECRET_ENDINGS: [&str; 5] = ["password", "secret", "token", "identifierhash", "authorization"];
 /// What secrets of ours begin with, wherever they stand.
 const SECRET_PREFIXES: [&str; 6] = ["sa_live_", "sa_test_", "sk_live_", "sk_test_", "whsec_", "whsk_"];
 
@@ -72,7 +62,7 @@ fn closing(text: &str) -> usize {
 
 fn is_secret_member(name: &str) -> bool {
     let plain: String = name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect();
-    SECRET_MEMBERS.contains(&plain.as_str())
+    SECRET_ENDINGS.iter().any(|ending| plain.ends_with(ending))
 }
 
 fn holds_secret(string: &str) -> bool {
@@ -92,6 +82,7 @@ mod tests {
             (r#"{"customFields":{"key":"order"}}"#, r#"{"customFields":{"key":"order"}}"#),
             (r#"{ "password" : "a\"b" , "b":"c"}"#, r#"{ "password" : "***" , "b":"c"}"#),
             (r#"{"access_token":"t","accessToken":"u"}"#, r#"{"access_token":"***","accessToken":"***"}"#),
+            (r#"{"webhookSecret":"t","secretPrefix":"u"}"#, r#"{"webhookSecret":"***","secretPrefix":"u"}"#),
             (r#"{"secret":null,"a":"secret"}"#, r#"{"secret":null,"a":"secret"}"#),
             (r#"{"secret":{"a":"b"},"url":"https://x/?k=whsec_abc"}"#, r#"{"secret":{"a":"b"},"url":"***"}"#),
             (r#"{"text":"cut","password":"hunt"#, r#"{"text":"cut","password":"***"#),
