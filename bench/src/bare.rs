@@ -74,9 +74,9 @@ fn insert(conn: &Connection, n: u64, known: &mut HashSet<u64>, data: &str) -> ru
     let conversation = id();
     conn.prepare_cached(
         "insert into conversations (tenant_id, id, number, inbox_id, contact_id, channel, subject, status, engagement, \
-         external_reference, custom_fields, metadata, reopen_count, event_sequence, message_count, last_message_at, \
+         external_reference, custom_fields, metadata, reopen_count, event_sequence, message_count, is_held, last_message_at, \
          last_contact_message_at, created_at, updated_at) \
-         values (1, ?1, ?2, ?3, ?3, 'email', ?4, 'active', 'pending', ?5, '{}', ?6, 0, 2, 1, ?7, ?7, ?7, ?7)",
+         values (1, ?1, ?2, ?3, ?3, 'email', ?4, 'active', 'pending', ?5, '{}', ?6, 0, 2, 1, false, ?7, ?7, ?7, ?7)",
     )?
     .execute(params![
         conversation,

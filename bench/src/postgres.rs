@@ -139,8 +139,8 @@ const ROWS: [&str; 5] = [
     "insert into handles (tenant_id, kind, match_key, value, contact_id, is_primary, created_at) \
      select 1, k, v, v, c, true, 1 from unnest($1::text[], $2::text[], $3::uuid[]) as t(k, v, c) on conflict do nothing",
     "insert into conversations (tenant_id, id, number, inbox_id, contact_id, channel, subject, status, engagement, \
-     external_reference, custom_fields, metadata, reopen_count, event_sequence, message_count, last_message_at, last_contact_message_at, \
-     created_at, updated_at) select 1, id, n, c, c, 'email', $5, 'active', 'pending', r, '{}', $6, 0, 2, 1, n, n, n, n \
+     external_reference, custom_fields, metadata, reopen_count, event_sequence, message_count, is_held, last_message_at, last_contact_message_at, \
+     created_at, updated_at) select 1, id, n, c, c, 'email', $5, 'active', 'pending', r, '{}', $6, 0, 2, 1, false, n, n, n, n \
      from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[]) as t(id, n, c, r)",
     "insert into messages (tenant_id, id, number, conversation_id, direction, author_type, author_id, author_name, text, \
      sent_at, created_at, updated_at) select 1, id, n, v, 'inbound', 'contact', c, 'Marta Kowalska', $5, 1, 1, 1 \

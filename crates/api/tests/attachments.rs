@@ -13,6 +13,7 @@ use axum::http::Request;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 use tieline_core::attachments::KEPT_UNCLAIMED_US;
 use tieline_core::attachments::link::DEFAULT_TTL_US;
 use tieline_core::keys::token::Mode;
@@ -50,14 +51,12 @@ async fn rows(app: &App) -> i64 {
     count.await.unwrap().unwrap()
 }
 /// Lets the work that a request left behind come to its end: the removal of a broken upload is not waited for.
-async fn until_nothing_is_left(app: &App) {
-    for _ in 0..10_000 {
-        if rows(app).await == 0 && stored(app).is_empty() {
-            return;
-        }
+async fn until_left(app: &App, files: usize) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while (rows(app).await, stored(app).len()) != (files as i64, files) {
+        assert!(Instant::now() < until, "{} rows, {:?}", rows(app).await, stored(app));
         tokio::task::yield_now().await;
     }
-    panic!("{} rows, {:?}", rows(app).await, stored(app));
 }
 
 #[tokio::test]
@@ -106,17 +105,10 @@ async fn a_form_brings_one_file_under_its_own_name() {
     let file = open(&app, &path(&view), &[]).await;
     assert_eq!(file.body, b"1,2");
     assert!(file.headers["content-disposition"].to_str().unwrap().starts_with("attachment;"));
-    let (files, kept) = (rows(&app).await, stored(&app).len());
     send(form(note)).await.expect(400);
     send(form(&(part("file", "a", "1") + &part("file", "b", "2")))).await.expect(400);
     send(part("file", "a", "cut off")).await.expect(400);
-    for _ in 0..10_000 {
-        if (rows(&app).await, stored(&app).len()) == (files, kept) {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-    panic!("something is left of a refused form");
+    until_left(&app, 1).await;
 }
 
 #[tokio::test]
@@ -160,7 +152,7 @@ async fn nothing_stays_of_what_is_too_large_empty_or_broken_off() {
     let broken = futures::stream::iter([Ok(Bytes::from(vec![b'x'; 600_000])), Err(std::io::Error::other("gone"))]);
     let error = send(&app, &app.key, "/v1/attachments", "text/plain", Body::from_stream(broken)).await.expect(400);
     assert_eq!(error["code"], "incomplete_body");
-    until_nothing_is_left(&app).await;
+    until_left(&app, 0).await;
 
     // The client goes away in the middle: the request is dropped where it stands.
     let (started, mut begun) = tokio::sync::mpsc::channel(1);
@@ -178,7 +170,7 @@ async fn nothing_stays_of_what_is_too_large_empty_or_broken_off() {
             _ = begun.recv() => {}
         }
     }
-    until_nothing_is_left(&app).await;
+    until_left(&app, 0).await;
 }
 
 #[tokio::test]
@@ -405,13 +397,7 @@ async fn an_idempotency_key_keeps_one_file() {
     assert_eq!(again.expect(201), first);
     assert!(again.headers.contains_key("idempotent-replayed"));
     assert_eq!(send(b"other").await.expect(422)["code"], "idempotency_key_reused");
-    for _ in 0..10_000 {
-        if rows(&app).await == 1 && stored(&app).len() == 1 {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-    panic!("{:?}", stored(&app));
+    until_left(&app, 1).await;
 }
 
 #[tokio::test]

@@ -369,7 +369,8 @@ async fn deep_pages_are_refused_with_a_reason() {
         .db
         .write(|tx| {
             Ok(tx.execute(
-                "update tenant_counters set contacts = 1000000 where tenant_id = $1",
+                "insert into tenant_counters (tenant_id, slot, contacts, active, snoozed, done, archived) \
+                 values ($1, 99, 1000000, 0, 0, 0, 0)",
                 &tieline_db::params![1i64],
             )?)
         })

@@ -33,14 +33,17 @@ create unique index tenants_partition on tenants (parent_id) where parent_id is 
 -- The last conversation number. A table of its own, because numbers are taken apart from the transaction that uses them.
 create table tenant_numbers (tenant_id bigint primary key, conversation_number bigint not null) {{without_rowid}};
 
--- How many rows the tenant has: lists by page number show totals without counting.
+-- How many rows the tenant has, as the sum over the slots: lists by page number show totals without counting. Transactions
+-- side by side mostly take different slots, so that none waits for another's commit.
 create table tenant_counters (
-  tenant_id bigint primary key,
+  tenant_id bigint not null,
+  slot bigint not null,
   contacts bigint not null,
   active bigint not null,              -- conversations of each status
   snoozed bigint not null,
   done bigint not null,
-  archived bigint not null
+  archived bigint not null,
+  primary key (tenant_id, slot)
 ) {{without_rowid}};
 
 create table users (

@@ -41,6 +41,8 @@ const WAL_FILE_BYTES: usize = 64 * 1024 * 1024;
 const READER_MAP_BYTES: i64 = 8 << 30;
 /// How long a statement waits for another process's lock. Ours never wait for each other.
 const BUSY: Duration = Duration::from_millis(500);
+/// The same while the file is opened and its schema brought up: others may be at that too.
+const BUSY_OPENING: Duration = Duration::from_secs(10);
 
 fn connect(path: &Path, flags: OpenFlags, cache_kib: i64) -> Result<Connection> {
     let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
@@ -53,6 +55,7 @@ fn connect(path: &Path, flags: OpenFlags, cache_kib: i64) -> Result<Connection> 
 /// Opens the file for writing, creating it with our page size and log mode where it is new, and brings the schema up.
 pub(crate) fn open(path: &Path, migrations: &[Migration], now: i64) -> Result<Connection> {
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, WRITER_CACHE_KIB)?;
+    conn.busy_timeout(BUSY_OPENING)?;
     let mode: String = conn.query_row("pragma journal_mode = wal", [], |row| row.get(0))?;
     if mode != "wal" {
         return Err(Error::Unavailable(format!("the file system does not allow a write-ahead log (mode {mode})")));
@@ -61,7 +64,8 @@ pub(crate) fn open(path: &Path, migrations: &[Migration], now: i64) -> Result<Co
         "pragma synchronous = full; pragma wal_autocheckpoint = 0; pragma journal_size_limit = {WAL_FILE_BYTES}; \
          pragma foreign_keys = on;"
     ))?;
-    conn.execute_batch(migrate::TABLE)?;
+    // Immediate: a statement that read first and found another writer ahead of it would not wait.
+    conn.execute_batch(&format!("begin immediate; {}; commit", migrate::TABLE))?;
     let current = || conn.query_row(migrate::CURRENT, [], |row| row.get::<_, i64>(0));
     let (found, known) = (current()?, migrate::newest(migrations));
     if found > known {
@@ -85,6 +89,7 @@ pub(crate) fn open(path: &Path, migrations: &[Migration], now: i64) -> Result<Co
             }
         }
     }
+    conn.busy_timeout(BUSY)?;
     Ok(conn)
 }
 

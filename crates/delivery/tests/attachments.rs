@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tieline_core::attachments::link::{DEFAULT_TTL_US, Links};
 use tieline_core::attachments::{
     self, Attach, CreateUpload, Fetched, KEPT_UNCLAIMED_US, MAX_ATTEMPTS, NewAttachment, Received, State, wait_after,
@@ -187,13 +187,11 @@ impl World {
 
     /// A dropped file goes a moment after its writer.
     async fn until_nothing_is_stored(&self) {
-        for _ in 0..100_000 {
-            if self.stored().is_empty() {
-                return;
-            }
+        let until = Instant::now() + Duration::from_secs(60);
+        while !self.stored().is_empty() {
+            assert!(Instant::now() < until, "{:?}", self.stored());
             tokio::task::yield_now().await;
         }
-        panic!("{:?}", self.stored());
     }
 
     /// Fetches once and expects the end of it: failed, for a reason that holds these words.

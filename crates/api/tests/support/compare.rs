@@ -4,12 +4,13 @@
 use super::app::App;
 use serde_json::Value;
 use std::collections::HashMap;
-use tieline_core::Error;
+use tieline_core::ids::TenantId;
+use tieline_core::{Error, tenants};
 use tieline_db::catalogue::{self, Column};
 use tieline_db::{Read, Row, Ty};
 
 /// The tables that hold what a tenant's people and programs see, in an order in which what is named comes before who names it.
-const TABLES: [(&str, &str); 10] = [
+const TABLES: [(&str, &str); 9] = [
     ("contacts", "id"),
     ("handles", "kind, match_key"),
     ("conversations", "number"),
@@ -18,7 +19,6 @@ const TABLES: [(&str, &str); 10] = [
     ("tags", "slug"),
     ("conversation_tags", "conversation_id, tag_id"),
     ("timers", "kind, due_at"),
-    ("tenant_counters", "tenant_id"),
     ("events", "position"),
 ];
 
@@ -53,7 +53,7 @@ impl Ids {
     }
 }
 
-/// Every row of [`TABLES`] of every tenant, as `table: {column: value}`; causes are left out, because each request has its
+/// The totals of every tenant, then every row of [`TABLES`] of every tenant, as `table: {column: value}`; causes are left out, because each request has its
 /// own id.
 pub async fn left_behind(app: &App) -> Vec<String> {
     let mut ids = Ids::default();
@@ -64,6 +64,18 @@ pub async fn left_behind(app: &App) -> Vec<String> {
         .read(|read| Ok(catalogue::tables(read)?.into_iter().map(|table| (table.name, table.columns)).collect()))
         .await;
     let catalogue = catalogue.expect("tables");
+    let counts: Result<Vec<String>, Error> = app
+        .db
+        .read(|read| {
+            let tenants = read.all("select id from tenants order by id", &[], |row| row.get::<i64>(0))?;
+            let line = |id| {
+                let counts = format!("{:?}", tenants::counts(read, TenantId(id))?);
+                Ok(format!("counts: {}", serde_json::json!({ "tenant_id": id, "counts": counts })))
+            };
+            tenants.into_iter().map(line).collect()
+        })
+        .await;
+    lines.extend(counts.expect("counts"));
     for (table, order) in TABLES {
         let shown = |column: &Column| column.ty != Ty::Bytes && column.name != "cause";
         let columns: Vec<Column> =

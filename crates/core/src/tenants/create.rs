@@ -87,7 +87,6 @@ pub fn create(tx: &mut Tx, cmd: &CreateTenant) -> Result<Tenant> {
                 tx.now()
             ],
         )?;
-        tx.execute(sql::INSERT_COUNTER, &params![id])?;
     }
     change_configuration(tx)?;
     get(tx, TenantId(live))

@@ -23,19 +23,24 @@ pub const NEXT_ID: &str = "select coalesce(max(id), 0) + 1 from tenants";
 pub const INSERT: &str = "insert into tenants (id, parent_id, slug, name, plan_name, has_api, has_webhooks, max_webhooks, \
      rate_per_minute, rate_burst, daily_quota, monthly_quota, log_bodies, created_at, updated_at) \
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, false, $13, $13)";
-pub const INSERT_COUNTER: &str = "insert into tenant_counters (tenant_id, contacts, active, snoozed, done, archived) \
-     values ($1, 0, 0, 0, 0, 0)";
 pub const UPDATE: &str = "update tenants set name = $2, plan_name = $3, has_api = $4, has_webhooks = $5, max_webhooks = $6, \
      rate_per_minute = $7, rate_burst = $8, daily_quota = $9, monthly_quota = $10, updated_at = $11 where id = $1 or parent_id = $1";
 pub const TAKE_NUMBERS: &str = "insert into tenant_numbers (tenant_id, conversation_number) values ($1, $2) \
      on conflict (tenant_id) do update set conversation_number = tenant_numbers.conversation_number + excluded.conversation_number \
      returning conversation_number";
-pub const COUNTS: &str = "select contacts, active, snoozed, done, archived from tenant_counters where tenant_id = $1";
+/// A sum of integers is no integer on PostgreSQL.
+pub const COUNTS: &str = "select cast(coalesce(sum(contacts), 0) as bigint), cast(coalesce(sum(active), 0) as bigint), \
+     cast(coalesce(sum(snoozed), 0) as bigint), cast(coalesce(sum(done), 0) as bigint), \
+     cast(coalesce(sum(archived), 0) as bigint) from tenant_counters where tenant_id = $1";
 pub static COUNT: Many = Many::new(
-    "update tenant_counters set contacts = contacts + :contacts, active = active + :active, snoozed = snoozed + :snoozed, \
-     done = done + :done, archived = archived + :archived where tenant_id = :tenant_id",
+    "insert into tenant_counters (tenant_id, slot, contacts, active, snoozed, done, archived) \
+     values (:tenant_id, :slot, :contacts, :active, :snoozed, :done, :archived) on conflict (tenant_id, slot) do update set \
+     contacts = tenant_counters.contacts + excluded.contacts, active = tenant_counters.active + excluded.active, \
+     snoozed = tenant_counters.snoozed + excluded.snoozed, done = tenant_counters.done + excluded.done, \
+     archived = tenant_counters.archived + excluded.archived",
     &[
         ("tenant_id", Ty::Int),
+        ("slot", Ty::Int),
         ("contacts", Ty::Int),
         ("active", Ty::Int),
         ("snoozed", Ty::Int),

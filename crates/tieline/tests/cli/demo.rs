@@ -8,6 +8,8 @@ use std::sync::mpsc::Receiver;
 struct Demo {
     child: Child,
     lines: Receiver<String>,
+    /// What it has said of deliveries so far.
+    said: Vec<String>,
 }
 
 impl Demo {
@@ -21,13 +23,19 @@ impl Demo {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = lines_of(child.stdout.take().unwrap());
         let welcome: Vec<String> = lines.iter().take_while(|line| !line.starts_with("What arrives")).collect();
-        (Demo { child, lines }, welcome)
+        (Demo { child, lines, said: Vec::new() }, welcome)
     }
-    /// Waits for a line that starts like this, and answers it with the one after.
+    /// The first line that starts like this, said already or waited for, and the one after. Deliveries of different
+    /// conversations come in any order.
     #[track_caller]
-    fn delivery(&self, event: &str) -> (String, String) {
-        let line = self.lines.iter().find(|line| line.starts_with(&format!("→ {event}"))).expect("the delivery");
-        (line, self.lines.recv().unwrap())
+    fn delivery(&mut self, event: &str) -> (String, String) {
+        let start = format!("→ {event}");
+        loop {
+            if let Some([line, after]) = self.said.windows(2).find(|pair| pair[0].starts_with(&start)) {
+                return (line.clone(), after.clone());
+            }
+            self.said.push(self.lines.recv().expect("the delivery"));
+        }
     }
 }
 
