@@ -101,7 +101,7 @@ impl Caller {
     }
     /// How far the caller's limits are used.
     pub fn standing(&self) -> Standing {
-        self.principal.meter.standing(&self.principal.tenant.plan.limits(), self.hub.db.now())
+        self.principal.meter.standing(&self.principal.tenant.limits(), self.hub.db.now())
     }
     /// The context for a verb.
     pub fn ctx(&self) -> Ctx {
@@ -151,7 +151,7 @@ impl FromRequestParts<Hub> for Caller {
             Err(error) if error.kind == Kind::Unauthorized => return Err(failed(hub, parts, error).into()),
             found => found?,
         };
-        admit(hub, parts, &principal.id, &principal.meter, &principal.tenant.plan.limits())?;
+        admit(hub, parts, &principal.tenant, &principal.id, &principal.meter, &principal.tenant.limits())?;
         if !principal.tenant.plan.has_api {
             return Err(Error::new(Kind::Forbidden, "api_disabled", "The API is switched off for this tenant.").into());
         }

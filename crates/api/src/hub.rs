@@ -3,6 +3,7 @@
 use crate::caller::Principals;
 use crate::http::address::TrustedProxies;
 use crate::limits::Failures;
+use crate::requests::RequestLog;
 use crate::v1::stream::Streams;
 use std::sync::Arc;
 use tieline_core::Error;
@@ -23,6 +24,7 @@ struct Inner {
     streams: Streams,
     meters: Meters,
     failures: Failures,
+    requests: RequestLog,
 }
 
 /// What a hub is made of.
@@ -49,11 +51,16 @@ impl Hub {
     /// A hub of these parts.
     pub fn new(parts: Parts) -> Hub {
         let meters = Meters::new(uuid::Uuid::now_v7());
-        Hub(Arc::new(Inner { parts, streams: Streams::default(), meters, failures: Failures::default() }))
+        let requests = RequestLog::new(parts.db.clone());
+        Hub(Arc::new(Inner { parts, streams: Streams::default(), meters, failures: Failures::default(), requests }))
     }
     /// What everybody who asks has used.
     pub fn meters(&self) -> &Meters {
         &self.0.meters
+    }
+    /// The log of requests, on its way into the database.
+    pub fn requests(&self) -> &RequestLog {
+        &self.0.requests
     }
     /// Who failed to say who they are.
     pub(crate) fn failures(&self) -> &Failures {

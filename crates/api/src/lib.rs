@@ -13,6 +13,7 @@ pub mod limits;
 mod members;
 mod once;
 pub mod operations;
+pub mod requests;
 pub mod setup;
 pub mod v1;
 

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tieline_core::limits::{self, Batch, Limits, Meter, PUBLISH_EVERY_US, Who, Window, retry_after_seconds};
+use tieline_core::tenants::Tenant;
 use tieline_core::{Error, Kind};
 use tokio::sync::watch;
 
@@ -35,7 +36,14 @@ pub async fn meter(hub: &Hub, who: Who) -> Result<Arc<Meter>, Error> {
 /// Lets a request in, once, however often it is asked; `principal` is the caller's id on the wire.
 ///
 /// Errors: `rate_limited`, `daily_quota_exceeded` (429), `quota_exceeded` (402).
-pub fn admit(hub: &Hub, parts: &Parts, principal: &Arc<str>, meter: &Arc<Meter>, limits: &Limits) -> Result<(), Error> {
+pub fn admit(
+    hub: &Hub,
+    parts: &Parts,
+    tenant: &Tenant,
+    principal: &Arc<str>,
+    meter: &Arc<Meter>,
+    limits: &Limits,
+) -> Result<(), Error> {
     let visit = Visit::of(parts);
     if visit.is_some_and(|visit| visit.visitor().is_some()) {
         return Ok(());
@@ -43,8 +51,9 @@ pub fn admit(hub: &Hub, parts: &Parts, principal: &Arc<str>, meter: &Arc<Meter>,
     let now = hub.db.now();
     let (standing, refusal) = meter.admit(limits, now);
     if let Some(visit) = visit {
-        let (tenant, principal) = (meter.who().tenant, principal.clone());
-        visit.enter(Visitor { tenant, principal, address: hub.proxies.client(parts), standing });
+        let (address, principal) = (hub.proxies.client(parts), principal.clone());
+        let (tenant, log_bodies) = (tenant.id, tenant.wishes.log_bodies);
+        visit.enter(Visitor { tenant, principal, address, standing, log_bodies });
     }
     refusal.map_or(Ok(()), |refusal| Err(refusal.error(&standing, now)))
 }

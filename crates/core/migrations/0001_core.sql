@@ -21,6 +21,9 @@ create table tenants (
   rate_burst bigint not null,
   daily_quota bigint,
   monthly_quota bigint,
+  own_rate_per_minute bigint,          -- the tenant's own wishes: below the plan, never above
+  own_monthly_quota bigint,
+  log_bodies boolean not null,
   created_at bigint not null,
   updated_at bigint not null
 );
@@ -102,6 +105,28 @@ create table request_windows (
   primary key (tenant_id, principal, node)
 ) {{without_rowid}};
 create index request_windows_age on request_windows (updated_at);
+create table request_log (
+  tenant_id bigint not null,
+  id uuid not null,                    -- made of created_at
+  principal text not null,             -- on the wire: key_…
+  method text not null,
+  route text not null,
+  path text not null,
+  status bigint not null,
+  duration_us bigint not null,
+  request_id text not null,
+  address text,
+  created_at bigint not null,
+  primary key (tenant_id, id)
+) {{without_rowid}};
+create index request_log_principal on request_log (tenant_id, principal, id);
+create table request_bodies (
+  tenant_id bigint not null,
+  id uuid not null,
+  request text,
+  response text,
+  primary key (tenant_id, id)
+);
 create table request_nodes (node uuid primary key, batch bigint not null, seen_at bigint not null) {{without_rowid}};
 
 create table teams (
@@ -504,6 +529,13 @@ insert into sqlite_stat1 (tbl, idx, stat) values
   ('attachments', 'attachments', '100000 100000 1'),
   ('attachments', 'attachments_message', '100000 100000 2'),
   ('attachments', 'attachments_due', '100 1'),
-  ('attachments', 'attachments_unclaimed', '1000 2');
+  ('attachments', 'attachments_unclaimed', '1000 2'),
+  ('request_log', 'request_log', '1000000 1000000 1'),
+  ('request_log', 'request_log_principal', '1000000 1000000 100000 1'),
+  ('request_bodies', 'sqlite_autoindex_request_bodies_1', '1000000 1000000 1'),
+  ('request_counts', 'request_counts', '100000 100000 30 1'),
+  ('request_counts', 'request_counts_end', '100000 1000'),
+  ('request_windows', 'request_windows', '10000 10000 5 1'),
+  ('request_windows', 'request_windows_age', '10000 10');
 analyze sqlite_schema;
 }}

@@ -46,6 +46,8 @@ nouns! {
     DeliveryNoun = "dlv";
     /// Id of an attachment.
     AttachmentNoun = "att";
+    /// Id of a row of the request log.
+    RequestNoun = "log";
 }
 
 /// Id of a conversation, `conv_…`.
@@ -74,6 +76,8 @@ pub type EventId = Id<EventNoun>;
 pub type DeliveryId = Id<DeliveryNoun>;
 /// Id of an attachment, `att_…`.
 pub type AttachmentId = Id<AttachmentNoun>;
+/// Id of a row of the request log, `log_…`.
+pub type RequestLogId = Id<RequestNoun>;
 
 impl<N> Id<N> {
     /// Wraps a raw id.

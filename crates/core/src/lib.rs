@@ -19,6 +19,7 @@ pub mod messages;
 pub mod metadata;
 pub mod page;
 pub mod passwords;
+pub mod requests;
 pub mod secrets;
 pub mod tags;
 pub mod teams;

@@ -121,6 +121,7 @@ async fn scenario(open: impl Fn(&VirtualClock) -> Db) {
     what_a_crash_forgets(&db, &clock).await;
     a_batch_counts_once(&db, &clock).await;
     old_rows_go(&db, &clock).await;
+    requests_are_kept_and_go(&db, &clock).await;
     db.close();
 }
 
@@ -218,4 +219,41 @@ async fn limits_on_postgresql() {
         Db::open(config).expect("opens")
     })
     .await;
+}
+
+/// Rows of the request log, in and out, and their end.
+async fn requests_are_kept_and_go(db: &Db, clock: &VirtualClock) {
+    use tieline_core::requests::{self, Entry, Filter};
+    let mut ids = tieline_db::Ids::seeded(1);
+    let mut entry = |at: i64, body: Option<&str>| Entry {
+        tenant: TenantId(1),
+        id: ids.next(at),
+        principal: "key_1".into(),
+        method: "GET".into(),
+        route: "/v1/tags".into(),
+        path: "/v1/tags".into(),
+        status: 200,
+        duration_us: 250,
+        request_id: "req_1".into(),
+        address: Some("198.51.100.1".into()),
+        request_body: body.map(Into::into),
+        response_body: None,
+        at,
+    };
+    let entries = vec![entry(clock.now(), Some("{}")), entry(clock.now() + 5 * SECOND_US, None)];
+    let (sent, wanted) = (entries.clone(), entries[0].clone());
+    let written: Result<(), Error> = db.write(move |tx| requests::append(tx, &sent)).await;
+    written.expect("writes");
+    let all = |filter: Filter| read(db, move |read| requests::list(read, TenantId(1), &filter, None, 10));
+    let newest_first: Vec<Entry> = entries.iter().rev().cloned().collect();
+    assert_eq!(all(Filter::default()).await, (newest_first, None));
+    let by_key = Filter { principal: Some("key_1".into()), until: Some(entries[1].at), ..Filter::default() };
+    assert_eq!(all(by_key).await, (vec![wanted], None));
+    let other = read(db, |read| requests::list(read, TenantId(2), &Filter::default(), None, 10)).await;
+    assert_eq!(other, (vec![], None), "another tenant's");
+    let before = entries[1].at;
+    assert!(read(db, move |read| requests::has_old(read, TenantId(1), before)).await);
+    let pruned: Result<u64, Error> = db.write(move |tx| requests::prune(tx, TenantId(1), before, 10)).await;
+    assert_eq!(pruned.expect("prunes"), 1);
+    assert_eq!(all(Filter::default()).await.0, entries[1..]);
 }

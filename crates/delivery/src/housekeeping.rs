@@ -1,12 +1,12 @@
 //! What is kept only for a time is removed: events, deliveries with their attempts, idempotency keys, counts of
-//! requests, deliveries of deleted endpoints, secrets whose overlap is over.
+//! requests and their log, deliveries of deleted endpoints, secrets whose overlap is over.
 //!
 //! A write transaction removes at most [`BATCH`] rows of one kind, and of deliveries it happens only where a read has found
 //! some, so housekeeping never makes anybody wait for long.
 
 use tieline_core::events::feed;
-use tieline_core::ids::EndpointId;
-use tieline_core::{Error, Result, deliveries, idempotency, limits, webhooks};
+use tieline_core::ids::{EndpointId, TenantId};
+use tieline_core::{Error, Result, deliveries, idempotency, limits, requests, tenants, webhooks};
 use tieline_db::{Db, Tx};
 use tokio::sync::watch;
 
@@ -27,12 +27,14 @@ pub struct Kept {
     pub events_us: i64,
     /// Deliveries that have ended, and their attempts.
     pub deliveries_us: i64,
+    /// The request log.
+    pub requests_us: i64,
 }
 
 impl Default for Kept {
     /// 30 days each (contract D4.10, DESIGN section 1).
     fn default() -> Kept {
-        Kept { events_us: 30 * DAY_US, deliveries_us: 30 * DAY_US }
+        Kept { events_us: 30 * DAY_US, deliveries_us: 30 * DAY_US, requests_us: 30 * DAY_US }
     }
 }
 
@@ -56,6 +58,7 @@ impl Housekeeping {
         removed += self.write(|tx| idempotency::prune(tx, BATCH)).await?;
         removed += self.write(|tx| limits::prune(tx, BATCH)).await?;
         removed += self.write(webhooks::forget_secrets).await?;
+        removed += self.prune_requests(now - self.kept.requests_us).await?;
         for (endpoint, deleted_at) in self.db.read(|read| deliveries::deleted_endpoints(read, PAGE)).await? {
             removed += self.write(move |tx| deliveries::prune_deleted(tx, endpoint, deleted_at, BATCH)).await?;
         }
@@ -78,6 +81,34 @@ impl Housekeeping {
                 .await?;
             for endpoint in old {
                 removed += self.write(move |tx| deliveries::prune(tx, endpoint, before, BATCH)).await?;
+            }
+            match last {
+                Some(last) => after = last,
+                None => return Ok(removed),
+            }
+        }
+    }
+
+    /// A batch of each tenant's request log.
+    async fn prune_requests(&self, before: i64) -> Result<u64> {
+        let (mut removed, mut after) = (0, TenantId(0));
+        loop {
+            let (last, old) = self
+                .db
+                .read(move |read| {
+                    let page = tenants::after(read, after, PAGE)?;
+                    let last = (page.len() as i64 == PAGE).then(|| page.last().copied()).flatten();
+                    let mut old = Vec::new();
+                    for tenant in page {
+                        if requests::has_old(read, tenant, before)? {
+                            old.push(tenant);
+                        }
+                    }
+                    Ok::<_, Error>((last, old))
+                })
+                .await?;
+            for tenant in old {
+                removed += self.write(move |tx| requests::prune(tx, tenant, before, BATCH)).await?;
             }
             match last {
                 Some(last) => after = last,

@@ -22,7 +22,7 @@ include!(concat!(env!("OUT_DIR"), "/statements.rs"));
 const ROWS: u32 = 3_000;
 
 /// Tables that grow with every conversation, and so are never read whole.
-const LARGE: [&str; 14] = [
+const LARGE: [&str; 18] = [
     "contacts",
     "contact_inboxes",
     "handles",
@@ -37,6 +37,10 @@ const LARGE: [&str; 14] = [
     "idempotency_keys",
     "timers",
     "audit",
+    "request_log",
+    "request_bodies",
+    "request_counts",
+    "request_windows",
 ];
 
 impl Statement {

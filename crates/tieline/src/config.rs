@@ -83,6 +83,7 @@ const SETTINGS: &[Setting] = &[
     setting("attachment_link_ttl", "1h", "how long a link to a file is good, from 1m to 7d"),
     setting("keep_events", "30d", "how long events stay in the feed, at least 1h"),
     setting("keep_deliveries", "30d", "how long deliveries stay in the log after their end, at least 1h"),
+    setting("keep_requests", "30d", "how long requests stay in the log, at least 1h"),
     setting("owner_email", "", "makes the first tenant with this owner, on an empty database"),
     secret("owner_password", "password of that owner"),
     setting("owner_name", "", "name of that owner; by default the part of the address before the @"),
@@ -328,6 +329,7 @@ fn checked(values: BTreeMap<&'static str, (String, Origin)>, warnings: Vec<Strin
     let kept = Kept {
         events_us: between("keep_events", "1h", "3650d")?,
         deliveries_us: between("keep_deliveries", "1h", "3650d")?,
+        requests_us: between("keep_requests", "1h", "3650d")?,
     };
     let log_format = match text("log_format") {
         "text" | "" => LogFormat::Text,

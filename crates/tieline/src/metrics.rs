@@ -113,6 +113,12 @@ impl Metrics {
         metrics
     }
 
+    /// Shows the counter of requests that the log lost.
+    pub fn requests_dropped(&self, counter: &Counter) {
+        let about = "Requests that the request log could not take";
+        self.registry.lock().expect("not poisoned").register("tieline_request_log_dropped", about, counter.clone());
+    }
+
     /// Counts one attempt; does not block.
     pub fn attempt(&self, attempt: &Attempt) {
         let outcome = match attempt.status_code {

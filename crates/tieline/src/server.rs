@@ -173,6 +173,7 @@ pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running
 
     let metrics = Arc::new(Metrics::new());
     let http_metrics = metrics.http.clone();
+    metrics.requests_dropped(hub.requests().dropped());
     let (scraped, scraped_db) = (metrics.clone(), db.clone());
     let operations = Operations {
         db: db.clone(),
@@ -188,6 +189,7 @@ pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running
         .body_limit(UPLOAD_ROUTE, upload_body_limit(&hub))
         .body_limit(chatwoot::MESSAGES_ROUTE, upload_body_limit(&hub))
         .body_limit(chatwoot::PUBLIC_MESSAGES_ROUTE, upload_body_limit(&hub))
+        .log(hub.requests().clone())
         .around(router);
 
     let (stop, stopped) = watch::channel(false);
@@ -214,6 +216,7 @@ pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running
     let limits = Limits { grace: HTTP_GRACE, ..Limits::default() };
     let timers = TimerLoop::new(db.clone(), tieline_wire::native::event::data);
     let mut loops = vec![
+        ("the request log", tokio::spawn(hub.requests().clone().run(all_answered.clone()))),
         ("counting requests", tokio::spawn(Publisher::new(hub.clone()).run(all_answered))),
         ("noting the use of keys", tokio::spawn(tieline_api::last_used::run(hub.clone(), stopped.clone()))),
         ("timers", tokio::spawn(timers.run(stopped.clone()))),

@@ -140,7 +140,7 @@ impl FromRequestParts<Hub> for Agent {
             return Err(Refused::unauthorized("You are not authorized to access this account"));
         }
         let meter = meter(hub, Who { tenant: tenant.id, principal: user.id.0 }).await?;
-        admit(hub, parts, &user.id.to_string().into(), &meter, &tenant.plan.limits())?;
+        admit(hub, parts, &tenant, &user.id.to_string().into(), &meter, &tenant.limits())?;
         if !tenant.plan.has_api {
             return Err(Refused::unauthorized("Account is suspended"));
         }

@@ -85,10 +85,10 @@ impl FromRequestParts<Hub> for Door {
         });
         let (tenant, inbox) = found.await.map_err(|error| Refused::from(error).publicly())?;
         let meter = meter(hub, Who { tenant: tenant.id, principal: inbox.id.0 }).await?;
-        let plan = tenant.plan.limits();
+        let plan = tenant.limits();
         let limits =
             Limits { per_minute: plan.per_minute.saturating_mul(RATE), burst: 0, per_day: None, per_month: None };
-        admit(hub, parts, &inbox.id.to_string().into(), &meter, &limits)?;
+        admit(hub, parts, &tenant, &inbox.id.to_string().into(), &meter, &limits)?;
         if !tenant.plan.has_api {
             return Err(Refused::unauthorized("Account is suspended"));
         }

@@ -11,15 +11,22 @@ use super::metrics::{Observation, Observer};
 use super::request::{BODY_LIMIT, BodyLimit, RequestId, declared_length, linger};
 use super::visit::{self, Visit};
 use crate::atteny::language::Language;
+use crate::requests::{Answered, RequestLog};
 use axum::Router;
+use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{HeaderName, header};
+use http_body_util::BodyExt;
 use std::{any::Any, convert::Infallible, panic::AssertUnwindSafe, sync::Arc, task, time::Instant};
 use tieline_core::error::Error;
 use tower::{Layer, Service};
+
+/// Longest answer of which the request log keeps the beginning, bytes.
+const KEPT_ANSWER_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Name of the header that carries the request id, both ways.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -33,18 +40,25 @@ struct Settings {
     public_url: Option<String>,
     observer: Arc<dyn Observer>,
     body_limits: Vec<(&'static str, usize)>,
+    log: Option<RequestLog>,
 }
 
 impl Edge {
     /// `public_url` (without a slash at its end) makes links in answers absolute; `observer` hears of every response.
     pub fn new(public_url: Option<&str>, observer: impl Observer) -> Edge {
         let public_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
-        Edge(Arc::new(Settings { public_url, observer: Arc::new(observer), body_limits: Vec::new() }))
+        Edge(Arc::new(Settings { public_url, observer: Arc::new(observer), body_limits: Vec::new(), log: None }))
     }
 
     /// Gives the routes with this template a body limit of their own, in bytes; else it is [`BODY_LIMIT`].
     pub fn body_limit(mut self, route: &'static str, bytes: usize) -> Edge {
         Arc::make_mut(&mut self.0).body_limits.push((route, bytes));
+        self
+    }
+
+    /// Keeps what was asked with a credential in this log.
+    pub fn log(mut self, log: RequestLog) -> Edge {
+        Arc::make_mut(&mut self.0).log = Some(log);
         self
     }
 
@@ -92,6 +106,7 @@ where
         let dialect = Dialect::of_path(request.uri().path());
         let language = Language::of(request.headers().get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()));
         let method = request.method().clone();
+        let uri = request.uri().clone();
         let route = request.extensions().get::<MatchedPath>().cloned();
         let visit = Visit::default();
         request.extensions_mut().insert(id.clone());
@@ -121,6 +136,15 @@ where
                 visit::describe(&visitor.standing, response.headers_mut());
             }
             let elapsed = started.elapsed();
+            if let (Some(log), Some(visitor)) = (&settings.log, visit.visitor()) {
+                let mut bodies = [visit.body().cloned(), None];
+                if visitor.log_bodies {
+                    (response, bodies[1]) = kept_body(response).await;
+                }
+                let (visitor, method, route) = (visitor.clone(), method.clone(), route.clone());
+                let (status, id) = (response.status(), id.clone());
+                log.note(Answered { visitor, method, route, uri, status, elapsed, id, bodies });
+            }
             let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
             let status = response.status();
             tracing::debug!(
@@ -161,6 +185,19 @@ fn shaped(
         }
     }
     rendered
+}
+
+/// The answer, and its body where that is JSON of a known length that can be kept.
+async fn kept_body(response: Response) -> (Response, Option<Bytes>) {
+    let (parts, body) = response.into_parts();
+    let json = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let json = json.is_some_and(|text| text.starts_with("application/") && text.contains("json"));
+    if !json || body.size_hint().exact().is_none_or(|length| length > KEPT_ANSWER_BYTES) {
+        return (Response::from_parts(parts, body), None);
+    }
+    // It lies in memory already: nobody waits.
+    let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    (Response::from_parts(parts, Body::from(bytes.clone())), Some(bytes))
 }
 
 /// A panic as the cause of an internal error. The hook has printed where; the log line has the request's id.

@@ -4,6 +4,7 @@
 //! the framework's plain text; a path part that is no id of the right kind is the same 404 as one that does not exist.
 
 use super::error::{Failure, payload_too_large, unsupported_media_type};
+use super::visit::Visit;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use bytes::{Bytes, BytesMut};
@@ -140,7 +141,12 @@ async fn read_body(request: Request) -> Result<Bytes, Failure> {
     }
     let read = tokio::time::timeout(BODY_TIMEOUT, collect(&mut body, declared, limit)).await;
     match read {
-        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Ok(bytes)) => {
+            if let Some(visit) = Visit::of(&parts) {
+                visit.keep_body(&bytes);
+            }
+            Ok(bytes)
+        }
         Ok(Err(TooLarge(true))) => {
             linger(&parts.headers, limit, body);
             Err(payload_too_large(limit).into())

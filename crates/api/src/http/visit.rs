@@ -1,5 +1,6 @@
 //! What a request's authentication tells the layers around its handler: who it was, and how far their limits are used.
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
@@ -26,11 +27,19 @@ pub struct Visitor {
     pub address: Option<IpAddr>,
     /// What is left for them.
     pub standing: Standing,
+    /// Whether the tenant keeps bodies in its request log.
+    pub log_bodies: bool,
 }
 
 /// Empty until somebody is let in or refused by a limit; in the extensions of every request.
 #[derive(Clone, Debug, Default)]
-pub struct Visit(Arc<OnceLock<Visitor>>);
+pub struct Visit(Arc<Noted>);
+
+#[derive(Debug, Default)]
+struct Noted {
+    visitor: OnceLock<Visitor>,
+    body: OnceLock<Bytes>,
+}
 
 impl Visit {
     /// The one of this request.
@@ -39,11 +48,21 @@ impl Visit {
     }
     /// Who it was; none when nobody was authenticated.
     pub fn visitor(&self) -> Option<&Visitor> {
-        self.0.get()
+        self.0.visitor.get()
     }
     /// Notes who it is; the first one counts.
     pub(crate) fn enter(&self, visitor: Visitor) {
-        let _ = self.0.set(visitor);
+        let _ = self.0.visitor.set(visitor);
+    }
+    /// Keeps the body of the request, where the tenant wants that.
+    pub(crate) fn keep_body(&self, body: &Bytes) {
+        if self.visitor().is_some_and(|visitor| visitor.log_bodies) {
+            let _ = self.0.body.set(body.clone());
+        }
+    }
+    /// The body that was kept.
+    pub(crate) fn body(&self) -> Option<&Bytes> {
+        self.0.body.get()
     }
 }
 

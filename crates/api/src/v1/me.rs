@@ -136,7 +136,7 @@ async fn me(caller: Caller) -> Result<Json<MeView>> {
             name: key.name.clone(),
             prefix: key.prefix.clone(),
             environment: if tenant.parent.is_some() { "sandbox" } else { "production" },
-            rate_limit_tier: Tier::of(&plan.limits()).map_or("custom", Tier::as_str),
+            rate_limit_tier: Tier::of(&tenant.limits()).map_or("custom", Tier::as_str),
             scopes: key.scopes.granted().map(|scope| scope.name()).collect(),
         },
         features: MeFeatures { api: plan.has_api, webhooks: plan.has_webhooks },

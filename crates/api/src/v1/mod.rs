@@ -11,10 +11,12 @@ pub mod inboxes;
 pub mod me;
 pub mod messages;
 pub mod problem;
+pub mod request_log;
 mod shared;
 pub mod stream;
 pub mod tags;
 pub mod teams;
+pub mod tenant;
 pub mod users;
 pub mod webhooks;
 
@@ -50,8 +52,10 @@ pub fn router() -> OpenApiRouter<Hub> {
         .merge(inboxes::router())
         .merge(me::router())
         .merge(messages::router())
+        .merge(request_log::router())
         .merge(tags::router())
         .merge(teams::router())
+        .merge(tenant::router())
         .merge(users::router())
         .merge(deliveries::router())
         .merge(events::router())

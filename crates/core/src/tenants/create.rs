@@ -1,6 +1,6 @@
-//! Making and changing tenants: the operator's verbs.
+//! Making and changing tenants: the operator's verbs, and the one of the tenant's owner.
 
-use super::{Mode, Plan, Tenant, by_slug, get, sql};
+use super::{Mode, Plan, Tenant, Wishes, by_slug, get, sql};
 use crate::ids::TenantId;
 use crate::installation::change_configuration;
 use crate::{Error, FieldError, Result};
@@ -116,4 +116,13 @@ pub fn update(tx: &mut Tx, slug: &str, cmd: &UpdateTenant) -> Result<Tenant> {
     )?;
     change_configuration(tx)?;
     get(tx, now.id)
+}
+
+/// Sets what a live tenant wants for itself; holds within a second on every node.
+pub fn wish(tx: &mut Tx, live: TenantId, wishes: &Wishes) -> Result<Tenant> {
+    let now = tx.now();
+    let Wishes { requests_per_minute, monthly_quota, log_bodies } = wishes;
+    tx.execute(sql::UPDATE_WISHES, &params![live.0, *requests_per_minute, *monthly_quota, *log_bodies, now])?;
+    change_configuration(tx)?;
+    get(tx, live)
 }

@@ -7,7 +7,7 @@ pub(crate) mod sql;
 
 pub(crate) use counts::{Counting, contacts_gone};
 pub use counts::{Counts, counts};
-pub use create::{CreateTenant, UpdateTenant, create, update};
+pub use create::{CreateTenant, UpdateTenant, create, update, wish};
 
 use crate::ids::{TeamId, TenantId};
 pub use crate::keys::token::Mode;
@@ -84,11 +84,37 @@ pub struct Tenant {
     pub default_team: Option<TeamId>,
     /// What it may use; the parent's for a test partition.
     pub plan: Plan,
+    /// What it wants for itself; the parent's for a test partition.
+    pub wishes: Wishes,
     /// Microseconds UTC.
     pub created_at: i64,
 }
 
+/// What a tenant sets for itself, within its plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Requests in any trailing 60 s, per key, without bursts; none leaves it to the plan.
+    pub requests_per_minute: Option<i64>,
+    /// Requests a calendar month (UTC); none leaves it to the plan.
+    pub monthly_quota: Option<i64>,
+    /// Whether the request log keeps bodies.
+    pub log_bodies: bool,
+}
+
 impl Tenant {
+    /// What each of its keys and users may use: the plan, or less where the tenant wants less.
+    pub fn limits(&self) -> Limits {
+        let mut limits = self.plan.limits();
+        if let Some(wish) = self.wishes.requests_per_minute
+            && wish < limits.per_minute + limits.burst
+        {
+            (limits.per_minute, limits.burst) = (wish, 0);
+        }
+        if let Some(wish) = self.wishes.monthly_quota {
+            limits.per_month = Some(limits.per_month.map_or(wish, |quota| quota.min(wish)));
+        }
+        limits
+    }
     /// Live or test.
     pub fn mode(&self) -> Mode {
         if self.parent.is_some() { Mode::Test } else { Mode::Live }
@@ -116,7 +142,8 @@ fn tenant(row: &Row) -> tieline_db::Result<Tenant> {
             daily_quota: row.get(11)?,
             monthly_quota: row.get(12)?,
         },
-        created_at: row.get(13)?,
+        wishes: Wishes { requests_per_minute: row.get(13)?, monthly_quota: row.get(14)?, log_bodies: row.get(15)? },
+        created_at: row.get(16)?,
     })
 }
 
@@ -141,6 +168,11 @@ pub fn by_slug(read: &mut Read, slug: &str, mode: Mode) -> Result<Tenant> {
 /// Live tenants, oldest first, up to `limit`.
 pub fn all(read: &mut Read, limit: i64) -> Result<Vec<Tenant>> {
     Ok(read.all(sql::ALL, &params![limit], tenant)?)
+}
+
+/// Numbers of up to `limit` partitions, live and test, after this one.
+pub fn after(read: &mut Read, id: TenantId, limit: i64) -> Result<Vec<TenantId>> {
+    Ok(read.all(sql::AFTER, &params![id.0, limit], |row| Ok(TenantId(row.get(0)?)))?)
 }
 
 /// Lets one transaction at a time go on for this tenant; false on SQLite, where there is never another. What was read before

@@ -6,7 +6,8 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "select t.id, t.parent_id, t.slug, t.name, t.default_team_id, p.plan_name, p.has_api, p.has_webhooks, \
-             p.max_webhooks, p.rate_per_minute, p.rate_burst, p.daily_quota, p.monthly_quota, t.created_at \
+             p.max_webhooks, p.rate_per_minute, p.rate_burst, p.daily_quota, p.monthly_quota, p.own_rate_per_minute, \
+             p.own_monthly_quota, p.log_bodies, t.created_at \
              from tenants t join tenants p on p.id = coalesce(t.parent_id, t.id) ",
             $rest
         )
@@ -20,8 +21,8 @@ pub const ALL: &str = select!("where t.parent_id is null order by t.id limit $1"
 pub static LOCK: Many = Many::new("select 1 from tenants where id = :id for update", &[("id", Ty::Int)]);
 pub const NEXT_ID: &str = "select coalesce(max(id), 0) + 1 from tenants";
 pub const INSERT: &str = "insert into tenants (id, parent_id, slug, name, plan_name, has_api, has_webhooks, max_webhooks, \
-     rate_per_minute, rate_burst, daily_quota, monthly_quota, created_at, updated_at) \
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)";
+     rate_per_minute, rate_burst, daily_quota, monthly_quota, log_bodies, created_at, updated_at) \
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, false, $13, $13)";
 pub const UPDATE: &str = "update tenants set name = $2, plan_name = $3, has_api = $4, has_webhooks = $5, max_webhooks = $6, \
      rate_per_minute = $7, rate_burst = $8, daily_quota = $9, monthly_quota = $10, updated_at = $11 where id = $1 or parent_id = $1";
 pub const TAKE_NUMBERS: &str = "insert into tenant_numbers (tenant_id, conversation_number) values ($1, $2) \
@@ -48,3 +49,7 @@ pub static COUNT: Many = Many::new(
     ],
 );
 pub const SET_DEFAULT_TEAM: &str = "update tenants set default_team_id = $2, updated_at = $3 where id = $1";
+pub const UPDATE_WISHES: &str = "update tenants set own_rate_per_minute = $2, own_monthly_quota = $3, log_bodies = $4, \
+     updated_at = $5 where id = $1 or parent_id = $1";
+/// For loops over everybody: partitions of both kinds.
+pub const AFTER: &str = "select id from tenants where id > $1 order by id limit $2";

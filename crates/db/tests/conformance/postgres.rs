@@ -198,7 +198,9 @@ fn who_takes_from_a_counter_does_not_wait_for_who_took_before() {
         write(&db, move |tx| {
             let taken =
                 tx.apart("update counter set n = n + 1 where id = 1 returning n", &[], |row| row.get::<i64>(0))?;
-            both_have.iter().for_each(|both| drop(both.wait()));
+            both_have.iter().for_each(|both| {
+                both.wait();
+            });
             insert(tx, taken.unwrap())?;
             if refuse { Err(Refusal::No) } else { Ok(taken.unwrap()) }
         })

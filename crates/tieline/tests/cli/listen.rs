@@ -11,10 +11,10 @@ use tieline_delivery::sign::{PreparedSecret, Received, verify};
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// Head, lower-cased, and body of a request.
-type Posted = (Vec<String>, String);
+pub type Posted = (Vec<String>, String);
 
 /// A receiver that hands over what was posted and answers 204.
-fn receiver() -> (String, Receiver<Posted>) {
+pub fn receiver() -> (String, Receiver<Posted>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let (send, receive) = channel();

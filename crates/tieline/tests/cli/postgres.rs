@@ -1,7 +1,19 @@
 //! The same binary on PostgreSQL: no lock of the folder, no socket, several nodes, one key.
 
-use crate::support::{Client, Place, Server};
+use crate::listen::{Posted, receiver};
+use crate::support::{Client, Place, Server, answer};
 use serde_json::json;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+/// What a condition that must come true may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks until the answer has this status.
+async fn until(client: &Client, status: u16) {
+    let asks = async { while client.get("/v1/me").await.0 != status {} };
+    tokio::time::timeout(PATIENCE, asks).await.unwrap_or_else(|_| panic!("never {status}"));
+}
 
 #[tokio::test]
 async fn nodes_share_a_database_and_its_first_link() {
@@ -99,5 +111,74 @@ async fn what_one_node_is_told_holds_on_the_others() {
     assert_eq!(Client::new(&one.url, revoked).get("/v1/me").await.0, 401, "at once where it was told");
     while Client::new(&other.url, revoked).get("/v1/me").await.0 != 401 {}
     drop(stream);
+    assert!(one.stop() && other.stop());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_switched_off_at_one_node_gets_nothing_of_another() {
+    let place = Place::on_postgres();
+    let key = place.key();
+    let node = || {
+        let mut command = place.command(&["serve"]);
+        command.env("TIELINE_WEBHOOK_ALLOW_HTTP", "true").env("TIELINE_WEBHOOK_ALLOW_HOSTS", "127.0.0.1/32");
+        Server::start(command)
+    };
+    let (one, other) = (node(), node());
+    let (at_one, at_other) = (Client::new(&one.url, &key), Client::new(&other.url, &key));
+    let (hook, arrived) = receiver();
+    let mut ids = Vec::new();
+    for path in ["stays", "goes"] {
+        let webhook = json!({"name": path, "url": format!("{hook}/{path}"), "events": ["message.received"]});
+        let (status, made) = at_one.post("/v1/webhooks", &webhook).await;
+        assert_eq!(status, 201, "{made}");
+        ids.push(made["id"].as_str().unwrap().to_owned());
+    }
+    let next = |arrived: &Receiver<Posted>| {
+        let (head, body) = arrived.recv_timeout(PATIENCE).expect("it arrives");
+        (head[0].split(' ').nth(1).unwrap().rsplit('/').next().unwrap().to_owned(), body)
+    };
+
+    // Both nodes know both endpoints.
+    for (client, reference) in [(&at_one, "order-1"), (&at_other, "order-2")] {
+        assert_eq!(client.open(reference).await.0, 201);
+        let mut paths = [next(&arrived).0, next(&arrived).0];
+        paths.sort();
+        assert_eq!(paths, ["goes", "stays"]);
+    }
+
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let off = http.patch(format!("{}/v1/webhooks/{}", one.url, ids[1])).bearer_auth(&key);
+    let (status, changed) = answer(off.json(&json!({"isActive": false}))).await;
+    assert_eq!((status, &changed["isActive"]), (200, &json!(false)), "{changed}");
+    for number in 3..8 {
+        let reference = format!("order-{number}");
+        assert_eq!(at_other.open(&reference).await.0, 201);
+        let (path, body) = next(&arrived);
+        assert!(path == "stays" && body.contains(&reference), "{path}: {body}");
+    }
+    // What is fanned out is written for all endpoints at once: nothing can follow.
+    let (status, log) = at_other.get(&format!("/v1/webhooks/{}/deliveries", ids[1])).await;
+    assert_eq!((status, log["data"].as_array().map(Vec::len)), (200, Some(2)), "{log}");
+    assert!(one.stop() && other.stop());
+    assert!(arrived.try_recv().is_err(), "nothing was left to send");
+}
+
+#[tokio::test]
+async fn a_plan_changed_by_a_command_holds_on_every_node() {
+    let place = Place::on_postgres();
+    let key = place.key();
+    let nodes = [place.serve(), place.serve()];
+    let clients = nodes.each_ref().map(|node| Client::new(&node.url, &key));
+    let steps: [(&[&str], u16); 3] = [(&["--no-api"], 403), (&["--no-api=false"], 200), (&["--rate-limit", "1"], 429)];
+    for client in &clients {
+        assert_eq!(client.get("/v1/me").await.0, 200, "both remember the key");
+    }
+    for (change, status) in steps {
+        place.run(&[&["tenant", "update", "--slug", "acme"], change].concat()).ok();
+        for client in &clients {
+            until(client, status).await;
+        }
+    }
+    let [one, other] = nodes;
     assert!(one.stop() && other.stop());
 }

@@ -7,6 +7,7 @@ pub mod custom_field;
 pub mod event;
 pub mod inbox;
 pub mod message;
+pub mod request;
 pub mod tag;
 pub mod team;
 pub mod user;
