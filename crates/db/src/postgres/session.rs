@@ -26,6 +26,9 @@ use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Statement};
 
+/// Each of our statements finds its rows by an index. A prepared plan is kept as it was made, and one made while a table was
+/// small may walk it, or hash it whole, long after it has grown. So only what could not go by an index does not.
+const PLANS: &str = "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off";
 /// Statements kept prepared per connection; one more and all are prepared anew.
 const STATEMENTS: usize = 512;
 /// How long no answer is nothing to look into.
@@ -490,7 +493,7 @@ async fn dial_host(config: &Config, address: &Address, role: Role) -> Result<Con
         let name = format!("{APPLICATION}{}", given.unwrap_or_default());
         // Not as parameters of the connection: poolers refuse those they do not know.
         let settings = format!(
-            "set application_name = '{name}'; set statement_timeout = {}; set idle_in_transaction_session_timeout = {}; \
+            "set application_name = '{name}'; set statement_timeout = {}; set idle_in_transaction_session_timeout = {}; {PLANS}; \
              select current_setting('server_version_num'); select pg_backend_pid()",
             role.statement_ms(),
             role.idle_ms(),
