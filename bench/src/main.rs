@@ -4,6 +4,7 @@
 //! run: an empty handler that parses the same body, a bare loop that inserts the same rows, a bare client that signs and
 //! posts. The server under test is the real binary in a process of its own, and so is the receiver.
 
+mod authenticate;
 mod bare;
 mod load;
 mod measure;
@@ -25,7 +26,7 @@ struct Options {
     /// Runs of each row; the median counts.
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// Rows to run, comma-separated: create, deliver, both, latency, isolation, memory, start, growth, postgres,
+    /// Rows to run, comma-separated: create, authenticate, deliver, both, latency, isolation, memory, start, growth, postgres,
     /// postgres-growth. All by default.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -49,6 +50,9 @@ fn main() -> anyhow::Result<()> {
     let mut report = Report::default();
     if wanted("create") {
         measure::create(&options, &mut report)?;
+    }
+    if wanted("authenticate") {
+        authenticate::authenticate(&options, &mut report)?;
     }
     if wanted("deliver") {
         measure::deliver(&options, &mut report)?;

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use tieline_api::{Hub, hub};
+use tieline_core::attachments::link::{DEFAULT_TTL_US, Links};
 use tieline_core::ctx::Ctx;
 use tieline_core::deliveries::{self, FanOut, NewDelivery};
 use tieline_core::ids::{ConversationId, EndpointId, EventId, TenantId};
@@ -14,6 +16,8 @@ use tieline_core::tenants::{self, CreateTenant, Plan};
 use tieline_core::webhooks::{self, CreateEndpoint, Format};
 use tieline_core::{Error, MIGRATIONS};
 use tieline_db::{Config, Db};
+use tieline_delivery::egress::{EgressPolicy, Guard, Resolver};
+use tieline_delivery::files::Files;
 use tieline_delivery::{SECRET_CONTEXT, sign};
 
 use crate::process::{Served, free_addr};
@@ -108,6 +112,23 @@ impl Installation {
             .env("TIELINE_WEBHOOK_ALLOW_HTTP", "true")
             .env("TIELINE_LOG", "warn");
         Served::start(command, addr)
+    }
+
+    /// This database with everything a handler works with, in this process.
+    pub fn hub(&self) -> anyhow::Result<Hub> {
+        let db = Db::open(Config::sqlite(self.database(), MIGRATIONS))?;
+        let keyring = Keyring::from_bytes(KEY);
+        let links = Links::new(&keyring, "http://127.0.0.1", DEFAULT_TTL_US);
+        Ok(Hub::new(hub::Parts {
+            db,
+            files: Files::local(&self.folder.path().join("attachments"), links)?,
+            keyring: Arc::new(keyring),
+            guard: Guard::new(EgressPolicy::parse("", false).map_err(anyhow::Error::msg)?, Resolver::System),
+            public_url: "http://127.0.0.1".into(),
+            principals: Default::default(),
+            proxies: Default::default(),
+            random: hub::os_random,
+        }))
     }
 
     /// Writes `count` deliveries, spread over the endpoints, as the fan-out would: a backlog to send.
