@@ -29,6 +29,9 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Statement};
 /// Each of our statements finds its rows by an index. A prepared plan is kept as it was made, and one made while a table was
 /// small may walk it, or hash it whole, long after it has grown. So only what could not go by an index does not.
 const PLANS: &str = "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off";
+/// How long a plan is kept. One that was made while its tables were empty is as wrong as can be once they have grown: until
+/// the server's own next look at them, a minute later, creations fell to a fiftieth of their rate.
+const REPLAN_EVERY: Duration = Duration::from_secs(1);
 /// Statements kept prepared per connection; one more and all are prepared anew.
 const STATEMENTS: usize = 512;
 /// How long no answer is nothing to look into.
@@ -113,6 +116,8 @@ pub(crate) struct Session {
     statements: HashMap<String, Statement>,
     /// What goes out with the next statement, to begin the transaction that it is the first of.
     pending: Option<&'static str>,
+    /// When plans were last thrown away.
+    planned: Instant,
     /// There is a transaction on the server.
     open: bool,
     /// Where statements run that commit by themselves, once there was one.
@@ -166,6 +171,7 @@ impl Session {
             connected: None,
             statements: HashMap::new(),
             pending: None,
+            planned: Instant::now(),
             open: false,
             beside: None,
             wrote: false,
@@ -423,6 +429,14 @@ impl Session {
     /// Errors: [`Error::Unavailable`] when there is no connection and none can be opened.
     pub(super) fn begin(&mut self, role: Role) -> Result<()> {
         self.ensure()?;
+        if self.planned.elapsed() >= REPLAN_EVERY {
+            self.rollback();
+            if !self.is_lost() && self.simple("discard plans").is_err() {
+                self.lose();
+            }
+            self.planned = Instant::now();
+            self.ensure()?;
+        }
         self.pending = Some(match (role, self.open) {
             (Role::Write, _) => WRITE,
             (Role::Read, false) => READ,
