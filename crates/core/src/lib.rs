@@ -32,7 +32,9 @@ pub mod webhooks;
 use tieline_db::Migration;
 
 /// The schema, step by step.
-pub static MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "core", sql: include_str!("../migrations/0001_core.sql") }];
+pub static MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "core", sql: include_str!("../migrations/0001_core.sql") },
+    Migration { version: 2, name: "api inbox", sql: include_str!("../migrations/0002_api_inbox.sql") },
+];
 
 pub use error::{Error, FieldError, Kind, Result};

@@ -1,0 +1,1 @@
+-- What the API inbox (Chatwoot's contract) brings: tables and columns of its own nouns.
