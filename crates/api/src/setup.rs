@@ -63,14 +63,7 @@ pub async fn prepare(
     if !wrong.is_empty() {
         return Err(Error::invalid(wrong));
     }
-    let password_hash = match password {
-        None => None,
-        Some(password) => {
-            let salt = hub.random()?;
-            let hashing = tokio::task::spawn_blocking(move || passwords::hash(&password, salt));
-            Some(hashing.await.map_err(Error::internal)??)
-        }
-    };
+    let password_hash = hashed(hub, password).await?;
     let token = tieline_core::keys::token::short(hub.random()?);
     let user = users::Create {
         email: email.into_owned(),
@@ -81,6 +74,14 @@ pub async fn prepare(
         access_token_sealed: hub.keyring.seal(token.as_bytes(), ACCESS_TOKEN_CONTEXT, hub.random()?)?,
     };
     Ok((user, token))
+}
+
+/// The hash of a password, made on a thread that may be busy for a while.
+pub(crate) async fn hashed(hub: &Hub, password: Option<String>) -> Result<Option<String>, Error> {
+    let Some(password) = password else { return Ok(None) };
+    let salt = hub.random()?;
+    let hashing = tokio::task::spawn_blocking(move || passwords::hash(&password, salt));
+    hashing.await.map_err(Error::internal)?.map(Some)
 }
 
 async fn page(State(hub): State<Hub>, Path((token,)): Path<(String,)>) -> Result<Response, Failure> {

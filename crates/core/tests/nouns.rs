@@ -113,13 +113,25 @@ async fn scenario(db: Db) {
 
     let at = ctx.clone();
     let codes = race(&db, move |tx, _| {
-        let cmd = teams::Create { name: "Ops".into(), description: None, members: vec![], is_default: true };
+        let cmd = teams::Create {
+            name: "Ops".into(),
+            description: None,
+            members: vec![],
+            is_default: true,
+            is_auto_assigned: false,
+        };
         teams::create(tx, &at, &cmd)
     });
     assert_eq!(codes.await, one_of("team_exists"));
     let at = ctx.clone();
     let codes = race(&db, move |tx, caller| {
-        let cmd = teams::Create { name: format!("t{caller}"), description: None, members: vec![], is_default: true };
+        let cmd = teams::Create {
+            name: format!("t{caller}"),
+            description: None,
+            members: vec![],
+            is_default: true,
+            is_auto_assigned: false,
+        };
         teams::create(tx, &at, &cmd)
     });
     assert_eq!(codes.await, vec!["ok"; CALLERS]);

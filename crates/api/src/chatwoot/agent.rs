@@ -61,7 +61,7 @@ impl Agent {
     }
     /// What views are made from.
     pub fn scene(&self) -> Scene {
-        Scene::new(&self.hub, &self.tenant, self.is_admin())
+        Scene::new(&self.hub, &self.tenant, self.is_admin()).seen_by(self.user.id)
     }
     /// The inboxes that the user may see; none for all.
     pub fn inboxes(&self, read: &mut Read) -> tieline_core::Result<Option<HashSet<InboxId>>> {

@@ -4,13 +4,16 @@
 //! write a body or a path is read (see [`params`]). It holds no rule: handlers name a verb and show what came of it.
 
 mod agent;
+mod agents;
 mod contacts;
 mod conversations;
 mod filter;
 mod inboxes;
+mod members;
 mod messages;
 mod params;
 mod people;
+mod probes;
 mod public;
 mod refused;
 mod view;
@@ -42,9 +45,30 @@ pub fn routes(hub: Hub) -> Router {
     let account = "/api/v1/accounts/{account}";
     let mut router = Router::new();
     for (path, methods) in [
-        ("/api/v1/profile".to_owned(), get(people::profile)),
+        ("/api".to_owned(), get(probes::version)),
+        ("/health".to_owned(), get(probes::health)),
+        ("/api/v1/profile".to_owned(), get(agents::profile).put(agents::update_profile).patch(agents::update_profile)),
+        ("/api/v1/profile/availability".to_owned(), post(agents::set_availability)),
+        ("/api/v1/profile/auto_offline".to_owned(), post(agents::set_availability)),
         (account.to_owned(), get(people::account)),
-        (format!("{account}/agents"), get(people::agents)),
+        (format!("{account}/agents"), get(people::agents).post(agents::create)),
+        (format!("{account}/agents/{{agent}}"), put(agents::update).patch(agents::update).delete(agents::dismiss)),
+        (
+            format!("{account}/teams/{{team}}/team_members"),
+            get(members::of_team)
+                .post(members::add_to_team)
+                .patch(members::set_team)
+                .put(members::set_team)
+                .delete(members::remove_from_team),
+        ),
+        (
+            format!("{account}/conversations/{{conversation}}/participants"),
+            get(members::participants)
+                .post(members::add_participants)
+                .patch(members::set_participants)
+                .put(members::set_participants)
+                .delete(members::remove_participants),
+        ),
         (format!("{account}/teams"), get(people::teams).post(people::create_team)),
         (
             format!("{account}/teams/{{team}}"),

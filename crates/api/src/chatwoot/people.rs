@@ -1,4 +1,4 @@
-//! Profile, account, agents, teams, labels, definitions of attributes.
+//! Account, lists of agents, teams, labels, definitions of attributes.
 
 use super::Result;
 use super::agent::Agent;
@@ -18,19 +18,12 @@ use tieline_core::ids::UserId;
 use tieline_core::page::Page;
 use tieline_core::tags::{self, slug};
 use tieline_core::users::User;
-use tieline_core::{inboxes, teams, tenants, users};
+use tieline_core::{inboxes, teams, users};
 use tieline_db::Read;
 use tieline_wire::chatwoot::people as shapes;
 
 /// Rows of a list that Chatwoot does not page.
 const LIST_LIMIT: i64 = 1000;
-
-pub async fn profile(State(hub): State<Hub>, agent: Agent) -> Result<Json<Value>> {
-    let tenant = agent.tenant.live();
-    let accounts = hub.db.read(move |read| tenants::get(read, tenant).map(|tenant| vec![tenant])).await?;
-    let pubsub_token = agent.scene().user_pubsub_token(&agent.user);
-    Ok(Json(shapes::profile(&agent.user, &accounts, &agent.token, &pubsub_token)))
-}
 
 pub async fn account(agent: Agent) -> Json<Value> {
     Json(shapes::account(&agent.tenant))
@@ -91,8 +84,13 @@ pub async fn create_team(State(hub): State<Hub>, agent: Agent, params: Params) -
     agent.admin()?;
     let params = params.wrapped("team")?;
     let name = params.word("name").ok_or_else(|| invalid("Name must be present", "name"))?.to_lowercase();
-    let command =
-        teams::Create { name, description: params.word("description"), members: Vec::new(), is_default: false };
+    let command = teams::Create {
+        name,
+        description: params.word("description"),
+        members: Vec::new(),
+        is_default: false,
+        is_auto_assigned: params.truth("allow_auto_assign").unwrap_or(true),
+    };
     let ctx = agent.ctx();
     let made = hub.db.write(move |tx| teams::create(tx, &ctx, &command)).await.map_err(team_taken)?;
     Ok(Json(team_view(&agent, &made)))
@@ -113,6 +111,7 @@ pub async fn update_team(
     let command = teams::Update {
         name: params.word("name").map(|name| name.to_lowercase()),
         description: params.has("description").then(|| params.word("description")),
+        is_auto_assigned: params.truth("allow_auto_assign"),
         ..teams::Update::default()
     };
     let ctx = agent.ctx();

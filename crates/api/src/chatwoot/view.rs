@@ -37,6 +37,8 @@ pub(super) struct Scene {
     links: Arc<Links>,
     keyring: Arc<Keyring>,
     is_admin: bool,
+    /// The user who looks; none for a program or a customer.
+    viewer: Option<UserId>,
 }
 
 impl Scene {
@@ -47,7 +49,12 @@ impl Scene {
             links: hub.files.links().clone(),
             keyring: hub.keyring.clone(),
             is_admin,
+            viewer: None,
         }
+    }
+    /// The same, as a user sees it.
+    pub fn seen_by(self, viewer: UserId) -> Scene {
+        Scene { viewer: Some(viewer), ..self }
     }
     /// A view of one answer.
     pub fn view(&self) -> View<'_> {
@@ -64,6 +71,10 @@ impl Scene {
     /// The same for a user.
     pub fn user_pubsub_token(&self, user: &User) -> String {
         token::short(self.keyring.subkey(&format!("stream of user {}/{}", self.live.0, user.number)))
+    }
+    /// A user with the availability that others see.
+    pub fn shown(&self, user: User) -> User {
+        user
     }
     /// A contact as the client API shows it.
     pub fn public_contact(&self, contact: &Contact, at: &ContactInbox) -> Value {
@@ -198,6 +209,7 @@ impl View<'_> {
             account: tenant.0,
             assignee: assignee.as_ref(),
             team: team.as_ref(),
+            is_in_team: team.as_ref().zip(self.scene.viewer).is_some_and(|(team, user)| team.members.contains(&user)),
             is_verified: at.flatten().is_some_and(|at| at.is_verified),
             unread,
         };

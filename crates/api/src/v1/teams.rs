@@ -80,6 +80,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
         description: body.string("description").chars(..=DESCRIPTION_LIMIT).owned().optional(),
         members: body.list("memberIds", MEMBERS_LIMIT, |id| id.string().id().required()).or_default(),
         is_default: body.boolean("isDefault").or(false),
+        is_auto_assigned: false,
     })?;
     let render = |team: &Team| created(format!("/v1/teams/{}", team.id), &TeamView::from(team));
     shared::once(&hub, &caller, &body.0, render, move |tx, ctx| teams::create(tx, ctx, &command)).await
@@ -110,6 +111,7 @@ async fn update(
         description: nullable(body.string("description").chars(..=DESCRIPTION_LIMIT).owned().patch()),
         members: body.list("memberIds", MEMBERS_LIMIT, |id| id.string().id().required()).not_null().optional(),
         is_default: body.boolean("isDefault").not_null().optional(),
+        is_auto_assigned: None,
     })?;
     let ctx = caller.ctx();
     let team = hub.db.write(move |tx| teams::update(tx, &ctx, id, &command)).await?;

@@ -7,6 +7,7 @@ use crate::http::fields::{self, Field};
 use crate::http::reply::{Json, Page};
 use crate::http::request::{JsonBody, Path};
 use crate::hub::Hub;
+use crate::setup::hashed;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use sha2::{Digest, Sha256};
@@ -77,14 +78,6 @@ fn password<'o>(field: Field<'o, Cow<'_, str>>) -> Field<'o, String> {
     field.parse(|text| passwords::check(&text, "").map(|()| text.into_owned()).map_err(refusal))
 }
 
-/// The hash of a password, made on a thread that may be busy for a while.
-async fn hashed(hub: &Hub, password: Option<String>) -> std::result::Result<Option<String>, Error> {
-    let Some(password) = password else { return Ok(None) };
-    let salt = hub.random()?;
-    let hash = tokio::task::spawn_blocking(move || passwords::hash(&password, salt));
-    hash.await.map_err(Error::internal)?.map(Some)
-}
-
 /// List users
 ///
 /// Newest first.
@@ -153,7 +146,7 @@ async fn update(
             name: name(body.string("name"), NAME_LIMIT).not_null().optional(),
             role: body.one_of("role", &ROLES).not_null().optional(),
             is_active: body.boolean("isActive").not_null().optional(),
-            password_hash: None,
+            ..users::Update::default()
         };
         (command, password(body.string("password")).not_null().optional())
     })?;

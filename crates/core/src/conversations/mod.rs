@@ -8,6 +8,7 @@ mod list;
 mod merge;
 mod open;
 mod open_in;
+mod participants;
 mod priority;
 mod seen;
 pub(crate) mod sql;
@@ -25,6 +26,7 @@ pub use list::{
 pub use merge::{Merge, merge};
 pub use open::{Customer, StartOutbound, StartOutboundVerb, Started};
 pub use open_in::{OpenIn, open_in};
+pub use participants::{PARTICIPANTS_LIMIT, participants, set_participants};
 pub use priority::Priority;
 pub use seen::{Looker, see};
 pub use tagging::{TAGS_LIMIT, set_tag};

@@ -142,6 +142,13 @@ pub const TAGS_LACKING: &str = "select t.id, t.number, t.slug, t.name, t.descrip
      where g.tenant_id = $1 and g.conversation_id = $2 and not exists (select 1 from conversation_tags o \
      where o.tenant_id = g.tenant_id and o.conversation_id = $3 and o.tag_id = g.tag_id) order by t.slug limit 1000";
 
+pub const PARTICIPANTS: &str = "select user_id from participants where tenant_id = $1 and conversation_id = $2 \
+     order by created_at, user_id limit $3";
+pub const ADD_PARTICIPANT: &str = "insert into participants (tenant_id, conversation_id, user_id, created_at) \
+     values ($1, $2, $3, $4) on conflict (tenant_id, conversation_id, user_id) do nothing";
+pub const REMOVE_PARTICIPANT: &str =
+    "delete from participants where tenant_id = $1 and conversation_id = $2 and user_id = $3";
+
 /// Whether a team is the tenant's.
 pub const KNOWS_TEAM: &str = "select 1 from teams where tenant_id = $1 and id = $2";
 /// Whether an active user is the tenant's; a test partition's users are its live tenant's.

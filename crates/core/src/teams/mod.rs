@@ -3,7 +3,7 @@
 pub(crate) mod sql;
 mod write;
 
-pub use write::{Create, MEMBERS_LIMIT, Update, create, delete, exists, update};
+pub use write::{Create, MEMBERS_LIMIT, Update, add_members, create, delete, exists, remove_members, update};
 
 use crate::ids::{TeamId, TenantId, UserId};
 use crate::page::Page;
@@ -25,6 +25,8 @@ pub struct Team {
     pub is_default: bool,
     /// Users of the live tenant, by id.
     pub members: Vec<UserId>,
+    /// Whether its conversations may find their agent by themselves.
+    pub is_auto_assigned: bool,
     /// Microseconds UTC.
     pub created_at: i64,
     /// Microseconds UTC.
@@ -41,6 +43,7 @@ fn team(row: &Row) -> tieline_db::Result<Team> {
         members: Vec::new(),
         created_at: row.get(5)?,
         updated_at: row.get(6)?,
+        is_auto_assigned: row.get(7)?,
     })
 }
 

@@ -21,6 +21,8 @@ pub struct Create {
     pub members: Vec<UserId>,
     /// Whether it becomes the tenant's default team.
     pub is_default: bool,
+    /// Whether its conversations may find their agent by themselves.
+    pub is_auto_assigned: bool,
 }
 
 /// Changes of a team; what is none stays.
@@ -34,6 +36,8 @@ pub struct Update {
     pub members: Option<Vec<UserId>>,
     /// Whether it is the tenant's default team.
     pub is_default: Option<bool>,
+    /// Whether its conversations may find their agent by themselves.
+    pub is_auto_assigned: Option<bool>,
 }
 
 /// Adds a team.
@@ -42,7 +46,8 @@ pub struct Update {
 pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Team> {
     tx.execute(sql::LOCK_TENANT, &params![ctx.tenant.0])?;
     let (id, number, now) = (TeamId::from_uuid(tx.new_id()), tx.take_number()?, tx.now());
-    if tx.execute(sql::INSERT, &params![ctx.tenant.0, id.0, &cmd.name, &cmd.description, now, number])? == 0 {
+    let params = params![ctx.tenant.0, id.0, &cmd.name, &cmd.description, now, number, cmd.is_auto_assigned];
+    if tx.execute(sql::INSERT, &params)? == 0 {
         return Err(taken(tx, ctx.tenant, &cmd.name)?);
     }
     set_members(tx, ctx, id, &cmd.members)?;
@@ -65,7 +70,8 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, id: TeamId, cmd: &Update) -> Result<Team> 
     }
     let description = cmd.description.as_ref().unwrap_or(&team.description);
     let now = tx.now();
-    tx.execute(sql::UPDATE, &params![ctx.tenant.0, id.0, name, description, now])?;
+    let is_auto_assigned = cmd.is_auto_assigned.unwrap_or(team.is_auto_assigned);
+    tx.execute(sql::UPDATE, &params![ctx.tenant.0, id.0, name, description, now, is_auto_assigned])?;
     if let Some(members) = &cmd.members {
         set_members(tx, ctx, id, members)?;
     }
@@ -73,6 +79,33 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, id: TeamId, cmd: &Update) -> Result<Team> 
         set_default(tx, ctx, id, is_default)?;
     }
     get(tx, ctx.tenant, id)
+}
+
+/// Takes users into a team; answers those who were not in it.
+///
+/// Errors: `not_found`; `unknown_id` at `/memberIds/<index>`; `too_many` at `/memberIds`.
+pub fn add_members(tx: &mut Tx, ctx: &Ctx, id: TeamId, users: &[UserId]) -> Result<Vec<UserId>> {
+    tx.execute(sql::LOCK_TENANT, &params![ctx.tenant.0])?;
+    let team = get(tx, ctx.tenant, id)?;
+    let mut fresh: Vec<UserId> = users.iter().copied().filter(|user| !team.members.contains(user)).collect();
+    fresh.sort();
+    fresh.dedup();
+    if team.members.len() + fresh.len() > MEMBERS_LIMIT {
+        return Err(Error::field("/memberIds", "too_many", "A team has at most 1000 members."));
+    }
+    add(tx, ctx, id, &fresh)?;
+    Ok(fresh)
+}
+
+/// Takes users out of a team; those who are not in it are passed over.
+///
+/// Errors: `not_found`.
+pub fn remove_members(tx: &mut Tx, ctx: &Ctx, id: TeamId, users: &[UserId]) -> Result<()> {
+    get(tx, ctx.tenant, id)?;
+    for user in users.iter().take(MEMBERS_LIMIT) {
+        tx.execute(sql::REMOVE_MEMBER, &params![ctx.tenant.0, id.0, user.0])?;
+    }
+    Ok(())
 }
 
 /// Deletes a team: its conversations and inboxes go on without one, and a tenant whose default it was has none. No event
@@ -101,9 +134,13 @@ fn taken(tx: &mut Tx, tenant: TenantId, name: &str) -> Result<Error> {
 }
 
 fn set_members(tx: &mut Tx, ctx: &Ctx, id: TeamId, members: &[UserId]) -> Result<()> {
+    tx.execute(sql::CLEAR_MEMBERS, &params![ctx.tenant.0, id.0])?;
+    add(tx, ctx, id, members)
+}
+
+fn add(tx: &mut Tx, ctx: &Ctx, id: TeamId, members: &[UserId]) -> Result<()> {
     let live = tenants::get(tx, ctx.tenant)?.live();
     let mut wrong = Vec::new();
-    tx.execute(sql::CLEAR_MEMBERS, &params![ctx.tenant.0, id.0])?;
     for (index, member) in members.iter().enumerate() {
         if users::find(tx, live, *member)?.is_none() {
             let message = "There is no such user.".to_owned();

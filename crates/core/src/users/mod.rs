@@ -3,7 +3,7 @@
 pub(crate) mod sql;
 mod write;
 
-pub use write::{Create, Update, create, update};
+pub use write::{Create, Update, create, dismiss, update};
 
 use crate::ids::{TenantId, UserId};
 use crate::page::Page;
@@ -41,6 +41,34 @@ impl Role {
     }
 }
 
+/// Whether somebody takes work, as they say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Availability {
+    /// They do.
+    Online,
+    /// Not now.
+    Busy,
+    /// They are away.
+    Offline,
+}
+
+impl Availability {
+    /// All of them.
+    pub const ALL: [Availability; 3] = [Availability::Online, Availability::Busy, Availability::Offline];
+    /// As stored and on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Availability::Online => "online",
+            Availability::Busy => "busy",
+            Availability::Offline => "offline",
+        }
+    }
+    /// The availability of this name.
+    pub fn from_text(text: &str) -> Option<Availability> {
+        Availability::ALL.into_iter().find(|availability| availability.as_str() == text)
+    }
+}
+
 /// A person, as far as it may be shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct User {
@@ -60,10 +88,27 @@ pub struct User {
     pub created_at: i64,
     /// Microseconds UTC.
     pub updated_at: i64,
+    /// Whether they take work.
+    pub availability: Availability,
+    /// They count as offline while none of their screens is open.
+    pub is_auto_offline: bool,
+    /// What customers see instead of the name.
+    pub display_name: Option<String>,
+    /// What their screens put under their messages.
+    pub message_signature: Option<String>,
+    /// What their screens keep, a JSON object as text.
+    pub ui_settings: String,
+}
+
+impl User {
+    /// The name that customers see.
+    pub fn shown_name(&self) -> &str {
+        self.display_name.as_deref().unwrap_or(&self.name)
+    }
 }
 
 fn user(row: &Row) -> tieline_db::Result<User> {
-    let stored = || tieline_db::Error::Sql("unknown role in users".into());
+    let stored = || tieline_db::Error::Sql("unknown role or availability in users".into());
     Ok(User {
         id: UserId::from_uuid(row.get(0)?),
         number: row.get(1)?,
@@ -73,6 +118,11 @@ fn user(row: &Row) -> tieline_db::Result<User> {
         is_active: row.get(5)?,
         created_at: row.get(6)?,
         updated_at: row.get(7)?,
+        availability: Availability::from_text(&row.get::<String>(8)?).ok_or_else(stored)?,
+        is_auto_offline: row.get(9)?,
+        display_name: row.get(10)?,
+        message_signature: row.get(11)?,
+        ui_settings: row.get(12)?,
     })
 }
 
@@ -91,9 +141,20 @@ pub fn by_number(read: &mut Read, live: TenantId, number: i64) -> Result<User> {
     read.opt(sql::BY_NUMBER, &params![live.0, number], user)?.ok_or_else(|| Error::not_found("user"))
 }
 
+/// The user of a live tenant with this normalised email, if there.
+pub fn by_email(read: &mut Read, live: TenantId, email: &str) -> Result<Option<User>> {
+    Ok(read.opt(sql::BY_EMAIL, &params![live.0, email], user)?)
+}
+
+/// The hash of a user's password; none where nobody can sign in as them.
+pub fn password_hash(read: &mut Read, live: TenantId, id: UserId) -> Result<Option<String>> {
+    Ok(read.opt(sql::PASSWORD, &params![live.0, id.0], |row| row.get::<Option<String>>(0))?.flatten())
+}
+
 /// Whose token has this SHA-256, with the live tenant and the sealed token.
 pub fn by_token(read: &mut Read, hash: &[u8; 32]) -> Result<Option<(TenantId, User, Vec<u8>)>> {
-    Ok(read.opt(sql::BY_TOKEN, &params![hash.as_slice()], |row| Ok((TenantId(row.get(8)?), user(row)?, row.get(9)?)))?)
+    Ok(read
+        .opt(sql::BY_TOKEN, &params![hash.as_slice()], |row| Ok((TenantId(row.get(13)?), user(row)?, row.get(14)?)))?)
 }
 
 /// The users of a live tenant, newest first.

@@ -1,6 +1,6 @@
 //! Making and changing users.
 
-use super::{Role, User, get, sql};
+use super::{Availability, Role, User, get, sql};
 use crate::ids::{TenantId, UserId};
 use crate::installation::change_configuration;
 use crate::{Error, Result};
@@ -34,6 +34,18 @@ pub struct Update {
     pub is_active: Option<bool>,
     /// The hash of a new password.
     pub password_hash: Option<String>,
+    /// New normalised email.
+    pub email: Option<String>,
+    /// Whether they take work.
+    pub availability: Option<Availability>,
+    /// Whether they count as offline while none of their screens is open.
+    pub is_auto_offline: Option<bool>,
+    /// What customers see instead of the name; none inside clears.
+    pub display_name: Option<Option<String>>,
+    /// What goes under their messages; none inside clears.
+    pub message_signature: Option<Option<String>>,
+    /// What their screens keep, a JSON object as text.
+    pub ui_settings: Option<String>,
 }
 
 /// Adds a user to a live tenant.
@@ -54,7 +66,7 @@ pub fn create(tx: &mut Tx, live: TenantId, cmd: &Create) -> Result<User> {
         number
     ];
     if tx.execute(sql::INSERT, &params)? == 0 {
-        let error = Error::conflict("user_exists", "There is a user with this email already.");
+        let error = taken();
         let owner = tx.opt(sql::BY_EMAIL, &params![live.0, &cmd.email], super::user)?;
         return Err(owner.into_iter().fold(error, |error, user| error.with("userId", user.id)));
     }
@@ -64,7 +76,7 @@ pub fn create(tx: &mut Tx, live: TenantId, cmd: &Create) -> Result<User> {
 
 /// Changes a user of a live tenant.
 ///
-/// Errors: `last_owner` when no active owner would be left.
+/// Errors: `last_owner` when no active owner would be left; `user_exists` (with `userId`) for another's email.
 pub fn update(tx: &mut Tx, live: TenantId, id: UserId, cmd: &Update) -> Result<User> {
     tx.execute(sql::LOCK_TENANT, &params![live.0])?;
     let user = get(tx, live, id)?;
@@ -76,8 +88,43 @@ pub fn update(tx: &mut Tx, live: TenantId, id: UserId, cmd: &Update) -> Result<U
         let detail = "This is the last active owner; make somebody else an owner first.";
         return Err(Error::conflict("last_owner", detail));
     }
+    let email = cmd.email.as_ref().unwrap_or(&user.email);
+    if let Some(owner) = super::by_email(tx, live, email)?.filter(|owner| owner.id != id) {
+        return Err(taken().with("userId", owner.id));
+    }
     let now = tx.now();
-    tx.execute(sql::UPDATE, &params![live.0, id.0, name, role.as_str(), is_active, &cmd.password_hash, now])?;
+    let params = params![
+        live.0,
+        id.0,
+        name,
+        role.as_str(),
+        is_active,
+        &cmd.password_hash,
+        now,
+        email,
+        cmd.availability.unwrap_or(user.availability).as_str(),
+        cmd.is_auto_offline.unwrap_or(user.is_auto_offline),
+        cmd.display_name.as_ref().unwrap_or(&user.display_name),
+        cmd.message_signature.as_ref().unwrap_or(&user.message_signature),
+        cmd.ui_settings.as_ref().unwrap_or(&user.ui_settings)
+    ];
+    tx.execute(sql::UPDATE, &params)?;
     change_configuration(tx)?;
     get(tx, live, id)
+}
+
+/// Ends a user's work: nobody signs in as them, and no team, inbox or conversation is theirs. What they wrote stays. No
+/// event per conversation.
+///
+/// Errors: `not_found`; `last_owner`.
+pub fn dismiss(tx: &mut Tx, live: TenantId, id: UserId) -> Result<()> {
+    update(tx, live, id, &Update { is_active: Some(false), ..Update::default() })?;
+    for statement in [sql::LEAVE_TEAMS, sql::LEAVE_INBOXES, sql::LEAVE_PARTICIPANTS, sql::LEAVE_CONVERSATIONS] {
+        tx.execute(statement, &params![live.0, id.0])?;
+    }
+    Ok(())
+}
+
+fn taken() -> Error {
+    Error::conflict("user_exists", "There is a user with this email already.")
 }

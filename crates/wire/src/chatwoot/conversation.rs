@@ -21,6 +21,8 @@ pub struct Around<'a> {
     pub assignee: Option<&'a User>,
     /// Whose queue it is in.
     pub team: Option<&'a Team>,
+    /// Whether whoever looks is in that team.
+    pub is_in_team: bool,
     /// Whether the contact proved who it is.
     pub is_verified: bool,
     /// What of the customer's nobody has looked at, ten at most.
@@ -47,7 +49,7 @@ pub fn conversation(at: &Around, last: Option<Value>, last_said: Option<Value>) 
             "channel": channel_type(at.inbox.channel),
             "assignee": at.assignee.map(|user| people::agent(user, at.account)),
             "assignee_type": at.assignee.map(|_| "User"),
-            "team": at.team.map(|team| people::team(team, at.account, false)),
+            "team": at.team.map(|team| people::team(team, at.account, at.is_in_team)),
             "hmac_verified": at.is_verified,
         },
         "id": v.number,

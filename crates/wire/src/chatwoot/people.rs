@@ -1,6 +1,6 @@
 //! Agents, teams, labels, the profile, the account, definitions of attributes.
 
-use super::iso;
+use super::{iso, object};
 use serde_json::{Value, json};
 use tieline_core::fields::Field;
 use tieline_core::fields::validate::{Entity, FieldType};
@@ -22,12 +22,12 @@ pub fn agent(user: &User, account: i64) -> Value {
     json!({
         "id": user.number,
         "account_id": account,
-        "availability_status": "online",
-        "auto_offline": true,
+        "availability_status": user.availability.as_str(),
+        "auto_offline": user.is_auto_offline,
         "confirmed": true,
         "email": user.email,
         "provider": "email",
-        "available_name": user.name,
+        "available_name": user.shown_name(),
         "custom_attributes": {},
         "name": user.name,
         "role": role(user),
@@ -41,10 +41,10 @@ pub fn sender(user: &User) -> Value {
     json!({
         "id": user.number,
         "name": user.name,
-        "available_name": user.name,
+        "available_name": user.shown_name(),
         "avatar_url": "",
         "type": "user",
-        "availability_status": "online",
+        "availability_status": user.availability.as_str(),
         "thumbnail": "",
     })
 }
@@ -55,7 +55,7 @@ pub fn team(team: &Team, account: i64, is_member: bool) -> Value {
         "id": team.number,
         "name": team.name,
         "description": team.description,
-        "allow_auto_assign": false,
+        "allow_auto_assign": team.is_auto_assigned,
         "account_id": account,
         "is_member": is_member,
     })
@@ -67,7 +67,7 @@ pub fn raw_team(team: &Team, account: i64) -> Value {
         "id": team.number,
         "name": team.name,
         "description": team.description,
-        "allow_auto_assign": false,
+        "allow_auto_assign": team.is_auto_assigned,
         "account_id": account,
         "created_at": iso(team.created_at),
         "updated_at": iso(team.updated_at),
@@ -85,8 +85,8 @@ pub fn label(tag: &Tag) -> Value {
     })
 }
 
-/// The profile of the user whose token asks.
-pub fn profile(user: &User, accounts: &[Tenant], token: &str, pubsub_token: &str) -> Value {
+/// The profile of the user whose token asks; `shown` is that user with the availability that others see.
+pub fn profile(user: &User, shown: &User, accounts: &[Tenant], token: &str, pubsub_token: &str) -> Value {
     let account = |tenant: &Tenant| {
         json!({
             "id": tenant.id.0,
@@ -95,19 +95,19 @@ pub fn profile(user: &User, accounts: &[Tenant], token: &str, pubsub_token: &str
             "active_at": null,
             "role": role(user),
             "permissions": [role(user)],
-            "availability": "online",
-            "availability_status": "online",
-            "auto_offline": true,
+            "availability": user.availability.as_str(),
+            "availability_status": shown.availability.as_str(),
+            "auto_offline": user.is_auto_offline,
         })
     };
     json!({
         "access_token": token,
         "account_id": accounts.first().map(|tenant| tenant.id.0),
-        "available_name": user.name,
+        "available_name": user.shown_name(),
         "avatar_url": "",
         "confirmed": true,
-        "display_name": null,
-        "message_signature": null,
+        "display_name": user.display_name,
+        "message_signature": user.message_signature,
         "email": user.email,
         "id": user.number,
         "inviter_id": null,
@@ -116,7 +116,7 @@ pub fn profile(user: &User, accounts: &[Tenant], token: &str, pubsub_token: &str
         "pubsub_token": pubsub_token,
         "custom_attributes": {},
         "role": role(user),
-        "ui_settings": {},
+        "ui_settings": object(&user.ui_settings),
         "uid": user.email,
         "type": null,
         "accounts": accounts.iter().map(account).collect::<Vec<_>>(),
