@@ -3,16 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tieline_core::contact_inboxes::Meet;
 use tieline_core::contacts::{self, Upsert};
 use tieline_core::conversations::channel::Channel;
 use tieline_core::conversations::status::Status;
 use tieline_core::conversations::{
-    self, Append, AppendVerb, Customer, StartOutbound, StartOutboundVerb, Started, Update,
+    self, Append, AppendVerb, Customer, Land, StartOutbound, StartOutboundVerb, Started, Update,
 };
 use tieline_core::ctx::Ctx;
 use tieline_core::events::{Event, feed, numbering};
 use tieline_core::idempotency::{Answer, Once, Reply};
 use tieline_core::ids::{ContactId, ConversationId};
+use tieline_core::inboxes;
 use tieline_core::messages::direction::Direction;
 use tieline_core::messages::{Author, NewMessage};
 use tieline_core::tags;
@@ -263,5 +265,45 @@ async fn every_verb_at_once_on_two_nodes() {
     }
     let expected: BTreeMap<_, _> = counted.iter().map(|(id, _, sequence)| (*id, *sequence)).collect();
     assert_eq!(sequences, expected);
+    nodes.iter().for_each(Db::close);
+}
+
+/// First messages of one address at once, each of them twice: one contact, one conversation, no message twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn first_messages_of_an_address_meet() {
+    let database = Database::create();
+    let nodes: Vec<Db> =
+        (0..2).map(|_| Db::open(Config::postgres(&database.url, MIGRATIONS)).expect("opens")).collect();
+    let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };
+    let tenant = nodes[0].write(move |tx| tenants::create(tx, &make)).await.expect("a tenant").id;
+    let ctx = Ctx { random: counted, ..Ctx::system(tenant, render) };
+    let by = ctx.clone();
+    let inbox = inboxes::Create { name: "Shop".into(), channel: Channel::Api, team: None, hook: None };
+    let inbox = nodes[0].write(move |tx| inboxes::create(tx, &by, &inbox)).await.expect("an inbox").inbox.id;
+    let landings = (0..4 * CALLERS).map(|n| {
+        let (db, ctx) = (nodes[n as usize % 2].clone(), ctx.clone());
+        let from = Meet {
+            inbox,
+            source_id: Some("address".into()),
+            identity: Upsert { email: n.is_multiple_of(3).then(|| "ana@example.com".into()), ..Upsert::default() },
+            note: contacts::Annotate::default(),
+            is_verified: false,
+        };
+        let message = message(Direction::Inbound, Some(format!("m{}", n / 2)));
+        let land = Land { from, message, custom_fields: "{}".into(), metadata: "{}".into(), is_held: false };
+        tokio::spawn(async move { db.write(move |tx| conversations::land(tx, &ctx, &land)).await })
+    });
+    let landings: Vec<_> = landings.collect();
+    let mut written = 0;
+    for landing in landings {
+        written += usize::from(!landing.await.expect("no panic").expect("lands").existing);
+    }
+    assert_eq!(written as u64, 2 * CALLERS);
+    let counted = nodes[0].read(|read| {
+        let sql = "select (select count(*) from contacts), (select count(*) from conversations), (select count(*) from messages)";
+        let counts = read.opt(sql, &[], |row| Ok([row.get::<i64>(0)?, row.get(1)?, row.get(2)?]))?;
+        Ok::<_, Error>(counts)
+    });
+    assert_eq!(counted.await.expect("counts"), Some([1, 1, 2 * CALLERS as i64]));
     nodes.iter().for_each(Db::close);
 }

@@ -189,6 +189,7 @@ pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running
         .body_limit(UPLOAD_ROUTE, upload_body_limit(&hub))
         .body_limit(chatwoot::MESSAGES_ROUTE, upload_body_limit(&hub))
         .body_limit(chatwoot::PUBLIC_MESSAGES_ROUTE, upload_body_limit(&hub))
+        .body_limit(chatwoot::LANDING_ROUTE, upload_body_limit(&hub))
         .log(hub.requests().clone())
         .around(router);
 

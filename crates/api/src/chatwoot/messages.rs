@@ -98,7 +98,7 @@ fn link_reply(
 }
 
 /// When it was said, by its sender: unix seconds or ISO text.
-fn external_created_at(params: &Params) -> Option<i64> {
+pub(super) fn external_created_at(params: &Params) -> Option<i64> {
     let seconds = params.number("external_created_at").and_then(|seconds| seconds.checked_mul(1_000_000));
     seconds.or_else(|| Micros::parse(&params.text("external_created_at")?, "").ok().map(|at| at.0))
 }

@@ -9,6 +9,7 @@ mod contacts;
 mod conversations;
 mod filter;
 mod inboxes;
+mod landing;
 mod members;
 mod messages;
 mod params;
@@ -32,6 +33,8 @@ pub const MESSAGES_ROUTE: &str = "/api/v1/accounts/{account}/conversations/{conv
 /// The same of the client API.
 pub const PUBLIC_MESSAGES_ROUTE: &str =
     "/public/api/v1/inboxes/{inbox}/contacts/{contact}/conversations/{conversation}/messages";
+/// One call for contact, conversation and message; it may carry files too.
+pub const LANDING_ROUTE: &str = "/public/api/v1/inboxes/{inbox}/messages";
 
 /// Adds a route in the three spellings that clients use: as it is, with a slash at its end, and as `.json` (a number at the
 /// end of a path may carry that itself, see [`params::Number`]).
@@ -142,6 +145,7 @@ fn public_paths() -> Vec<(String, MethodRouter<Hub>)> {
     let conversation = format!("{inbox}/contacts/{{contact}}/conversations/{{conversation}}");
     vec![
         (inbox.to_owned(), get(public::inbox)),
+        (LANDING_ROUTE.to_owned(), post(landing::land)),
         (format!("{inbox}/contacts"), post(public::create_contact)),
         (
             format!("{inbox}/contacts/{{contact}}"),

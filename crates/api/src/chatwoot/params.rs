@@ -211,6 +211,13 @@ impl Params {
         Params { values: self.object(name).unwrap_or_default(), is_json: self.is_json, files: Vec::new() }
     }
 
+    /// Takes over a member of another request, where this one has none of its name.
+    pub fn take_from(&mut self, other: &Params, name: &str) {
+        if let Some(value) = other.values.get(name).filter(|_| !self.has(name)) {
+            self.values.insert(name.to_owned(), value.clone());
+        }
+    }
+
     /// Whether the member is there, null or not.
     pub fn has(&self, name: &str) -> bool {
         self.values.contains_key(name)

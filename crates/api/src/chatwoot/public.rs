@@ -1,7 +1,7 @@
 //! The client API: no credentials; the inbox's identifier and the contact's source id are the capability, a hash may prove
 //! more. Browsers call it from anywhere.
 
-use super::contacts::{annotation, fresh, says_more};
+use super::contacts::annotation;
 use super::messages::{append, content};
 use super::params::{self, Number, Params, with_files};
 use super::refused::Refused;
@@ -18,7 +18,7 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
-use tieline_core::contact_inboxes::{self, ContactInbox};
+use tieline_core::contact_inboxes::{self, ContactInbox, Meet};
 use tieline_core::contacts::{self, Contact, Upsert};
 use tieline_core::conversations::channel::Channel;
 use tieline_core::conversations::status::Status;
@@ -30,7 +30,7 @@ use tieline_core::limits::{Limits, Who};
 use tieline_core::messages::direction::{AuthorType, Direction};
 use tieline_core::messages::{self, Author, Edit, NewMessage};
 use tieline_core::tenants;
-use tieline_db::{Read, Tx};
+use tieline_db::Read;
 use tieline_wire::chatwoot::{contact as contact_shapes, inbox as inbox_shapes};
 
 /// How many times the rate of a key all clients of an inbox share.
@@ -67,8 +67,8 @@ async fn open_to_browsers(request: Request, next: Next) -> Response {
 /// An inbox that was found by its identifier.
 #[derive(Clone)]
 pub(super) struct Door {
-    inbox: Inbox,
-    scene: Scene,
+    pub inbox: Inbox,
+    pub scene: Scene,
 }
 
 impl FromRequestParts<Hub> for Door {
@@ -97,7 +97,7 @@ impl FromRequestParts<Hub> for Door {
 }
 
 impl Door {
-    fn ctx(&self, hub: &Hub, id: &RequestId, contact: Option<&Contact>) -> Ctx {
+    pub fn ctx(&self, hub: &Hub, id: &RequestId, contact: Option<&Contact>) -> Ctx {
         let actor = Actor {
             kind: ActorKind::Contact,
             id: contact.map(|contact| contact.id.to_string().into()),
@@ -151,73 +151,42 @@ pub async fn inbox(door: Door) -> Json<Value> {
     Json(inbox_shapes::public(&door.inbox))
 }
 
-/// Two words for a contact who gave no name.
-fn made_up_name(tx: &mut Tx) -> String {
-    const FIRST: [&str; 16] = [
-        "amber", "bold", "calm", "crisp", "early", "fair", "gentle", "green", "kind", "lively", "misty", "noble",
-        "quiet", "silver", "still", "warm",
-    ];
-    const SECOND: [&str; 16] = [
-        "brook", "cedar", "cloud", "dawn", "field", "forest", "harbour", "hill", "lake", "leaf", "meadow", "moon",
-        "pine", "river", "stone", "wind",
-    ];
-    let bytes = *tx.new_id().as_bytes();
-    format!("{}-{}-{}", FIRST[usize::from(bytes[15] & 15)], SECOND[usize::from(bytes[14] & 15)], bytes[13])
-}
-
-pub async fn create_contact(State(hub): State<Hub>, door: Door, id: RequestId, params: Params) -> Result<Json<Value>> {
-    let who = Upsert {
+/// Who a request says it is, at this address, and whether that is proven.
+///
+/// Errors: 401 for a wrong hash, and for none where the inbox wants one; 422 for an address that is none.
+pub(super) async fn sender(
+    hub: &Hub,
+    door: &Door,
+    params: &Params,
+    source_id: Option<String>,
+) -> Result<(Meet, Option<Contact>)> {
+    let identity = Upsert {
         name: params.word("name"),
-        email: params::email(&params)?.flatten(),
-        phone: params::phone(&params)?.flatten(),
+        email: params::email(params)?.flatten(),
+        phone: params::phone(params)?.flatten(),
         external_id: params.word("identifier"),
     };
-    let (source, note) = (params.word("source_id"), annotation(&params));
     // The address that is there already decides whose hash it must be.
-    let asked = (door.clone(), source.clone());
+    let asked = (door.clone(), source_id.clone());
     let known = hub.db.read(move |read| match &asked.1 {
         Some(source) => match asked.0.contact(read, source) {
-            Ok(found) => Ok(Some(found)),
+            Ok((_, contact)) => Ok(Some(contact)),
             Err(error) if error.code == "not_found" => Ok(None),
             Err(error) => Err(error),
         },
         None => Ok(None),
     });
     let known = known.await?;
-    let owner = known.as_ref().map_or(who.external_id.as_deref(), |(_, contact)| contact.external_id.as_deref());
-    let is_verified = door.proof(&params, owner)?;
-    let ctx = door.ctx(&hub, &id, known.as_ref().map(|(_, contact)| contact));
-    let view = hub.db.write(move |tx| {
-        if let Some((at, contact)) = &known {
-            let at = if is_verified { contact_inboxes::verify(tx, &ctx, at)? } else { at.clone() };
-            return Ok::<_, Error>(door.scene.public_contact(contact, &at));
-        }
-        let mut found = None;
-        for (kind, value) in [
-            (contacts::handle::EXTERNAL_ID, &who.external_id),
-            (contacts::handle::EMAIL, &who.email),
-            (contacts::handle::PHONE, &who.phone),
-        ] {
-            if let (None, Some(value)) = (&found, value) {
-                found = contacts::by_address(tx, ctx.tenant, kind, value)?;
-            }
-        }
-        let contact = match found {
-            Some(contact) => contact,
-            None => {
-                let name = who.name.clone().unwrap_or_else(|| made_up_name(tx));
-                let identity = Upsert { name: Some(name), ..who.clone() };
-                let create = contacts::Create { identity, custom_fields: Default::default() };
-                let made = contacts::create(tx, &ctx, &create)?.contact;
-                if says_more(&note) { contacts::annotate(tx, &ctx, made.id, &note)? } else { made }
-            }
-        };
-        let source = source.clone().map_or_else(|| fresh(tx), Ok)?;
-        // Somebody who is only called like a known contact does not prove to be it.
-        let at = contact_inboxes::attach(tx, &ctx, door.inbox.id, contact.id, &source, is_verified)?;
-        Ok(door.scene.public_contact(&contact, &at))
-    });
-    Ok(Json(view.await?))
+    let owner = known.as_ref().map_or(identity.external_id.as_deref(), |contact| contact.external_id.as_deref());
+    let is_verified = door.proof(params, owner)?;
+    Ok((Meet { inbox: door.inbox.id, source_id, identity, note: annotation(params), is_verified }, known))
+}
+
+pub async fn create_contact(State(hub): State<Hub>, door: Door, id: RequestId, params: Params) -> Result<Json<Value>> {
+    let (command, known) = sender(&hub, &door, &params, params.word("source_id")).await?;
+    let ctx = door.ctx(&hub, &id, known.as_ref());
+    let met = hub.db.write(move |tx| contact_inboxes::meet(tx, &ctx, &command)).await?;
+    Ok(Json(door.scene.public_contact(&met.contact, &met.at)))
 }
 
 /// What the client API knows of the caller: the inbox, the address and the contact.

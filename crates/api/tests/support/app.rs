@@ -109,6 +109,7 @@ fn serve(db: &Db, folder: &std::path::Path) -> (Hub, Router, Validators) {
         .body_limit(UPLOAD_ROUTE, upload_body_limit(&hub))
         .body_limit(chatwoot::MESSAGES_ROUTE, upload_body_limit(&hub))
         .body_limit(chatwoot::PUBLIC_MESSAGES_ROUTE, upload_body_limit(&hub))
+        .body_limit(chatwoot::LANDING_ROUTE, upload_body_limit(&hub))
         .log(hub.requests().clone())
         .around(router);
     let validators = tieline_api::documents().into_iter().map(|(name, document)| {

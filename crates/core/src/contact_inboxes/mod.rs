@@ -1,7 +1,10 @@
 //! A contact's addresses in inboxes of integrators: what their system calls it there (`source_id`). One address of an inbox
 //! belongs to one contact; a contact may have many.
 
+mod meet;
 mod sql;
+
+pub use meet::{Meet, Met, meet};
 
 use crate::ctx::Ctx;
 use crate::ids::{ContactId, InboxId, TenantId};

@@ -1,5 +1,7 @@
 //! Statements over `contact_inboxes`.
 
+use tieline_db::{Many, Ty};
+
 macro_rules! select {
     ($rest:literal) => {
         concat!(
@@ -21,3 +23,8 @@ pub const INSERT: &str = "insert into contact_inboxes (tenant_id, inbox_id, sour
      created_at, updated_at) values ($1, $2, $3, $4, $5, $6, $7, $7) on conflict (tenant_id, inbox_id, source_id) do nothing";
 pub const VERIFY: &str = "update contact_inboxes set is_verified = true, updated_at = $4 \
      where tenant_id = $1 and inbox_id = $2 and source_id = $3";
+pub static LOCK: Many = Many::new(
+    "select 1 from contact_inboxes where tenant_id = :tenant_id and inbox_id = :inbox_id and source_id = :source_id \
+     order by tenant_id, inbox_id, source_id for update",
+    &[("tenant_id", Ty::Int), ("inbox_id", Ty::Uuid), ("source_id", Ty::Text)],
+);

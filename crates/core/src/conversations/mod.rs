@@ -4,6 +4,7 @@ mod amend;
 mod append;
 mod change;
 pub mod channel;
+mod land;
 mod list;
 mod merge;
 mod open;
@@ -19,6 +20,7 @@ mod update;
 pub use amend::{Amend, amend};
 pub use append::{Append, AppendVerb, Appended};
 pub(crate) use change::{hold, lock, next as next_event, save, wake};
+pub use land::{Land, Landed, land};
 pub use list::{
     AgentFilter, Counts, Filter, Sort, Standing, by_number, by_reference, counts, get, holder, list, newest_from,
     numbered, of_contact, page, unread,

@@ -12,6 +12,7 @@ pub use edit::{Edit, edit};
 pub use report::{Report, Reported, report};
 
 use crate::attachments::{self, Attach, Attached, Attachment};
+use crate::contact_inboxes::ContactInbox;
 use crate::conversations::{self, Conversation};
 use crate::ctx::Ctx;
 use crate::ids::{ConversationId, MessageId, TenantId, UserId};
@@ -186,6 +187,17 @@ pub fn by_external_id(
     Ok(found)
 }
 
+/// The message with this external id in the conversations of an address, if there is one.
+pub fn at_address(read: &mut Read, tenant: TenantId, at: &ContactInbox, external_id: &str) -> Result<Option<Message>> {
+    let params = params![tenant.0, at.inbox.0, &at.source_id, external_id, ADDRESS_SCAN];
+    let mut found = read.opt(sql::AT_ADDRESS, &params, |row| message(row, 0))?;
+    attachments::fill(read, found.iter_mut().map(|message| (tenant, message)))?;
+    Ok(found)
+}
+
+/// Newest conversations of an address that are looked at for a message that was sent again.
+const ADDRESS_SCAN: i64 = 100;
+
 /// The order of a conversation's messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
@@ -339,6 +351,14 @@ mod tests {
             (sql::LAST_SAID.sqlite(), 3, vec![of_conversation, by_id]),
             (sql::LAST_DECISIVE, 2, vec![of_conversation, by_id]),
             (sql::MOVE, 3, vec![of_conversation]),
+            (
+                sql::AT_ADDRESS,
+                5,
+                vec![
+                    "conversations_source (tenant_id=? AND inbox_id=? AND source_id=?)",
+                    "messages_external (tenant_id=? AND conversation_id=? AND external_id=?)",
+                ],
+            ),
             (
                 sql::BY_EXTERNAL_ID.sqlite(),
                 4,

@@ -108,6 +108,14 @@ pub static BY_EXTERNAL_ID_AFTER: Many = Many::new(
     ),
     &[("tenant_id", Ty::Int), ("conversation_id", Ty::Uuid), ("external_id", Ty::Text)],
 );
+/// In the newest conversations of an address of an inbox.
+pub const AT_ADDRESS: &str = concat!(
+    "select ",
+    columns!(),
+    " from messages m where m.tenant_id = $1 and m.external_id = $4 and m.conversation_id in (select v.id \
+     from conversations v where v.tenant_id = $1 and v.inbox_id = $2 and v.source_id = $3 order by v.number desc limit $5) \
+     limit 1"
+);
 pub const SET_STATUS: &str = "update messages set delivery_status = $3, failure_reason = $4, updated_at = $5 \
      where tenant_id = $1 and id = $2";
 pub const TOUCH: &str = "update messages set updated_at = $3 where tenant_id = $1 and id = $2";
