@@ -27,7 +27,7 @@ test: ## everything that must hold before a change lands
 	@scripts/setup.sh build test
 	@scripts/lint.sh
 	cargo test --quiet --locked --workspace --doc
-	@if [ -x tests/verifiers/setup.sh ]; then tests/verifiers/setup.sh; fi
+	@set -e; for setup in tests/*/setup.sh; do if [ -x $$setup ]; then $$setup; fi; done
 	TIELINE_TEST_ENGINE=postgresql cargo nextest run --locked --workspace --profile postgresql
 	cargo nextest run --locked --workspace
 
@@ -38,7 +38,7 @@ lint: ## formatting, clippy, licences and origins of dependencies
 
 soak: ## the tests that repeat themselves, many more times
 	@scripts/setup.sh build test
-	@if [ -x tests/verifiers/setup.sh ]; then tests/verifiers/setup.sh; fi
+	@set -e; for setup in tests/*/setup.sh; do if [ -x $$setup ]; then $$setup; fi; done
 	TIELINE_ROUNDS=$(ROUNDS) cargo nextest run --locked --workspace --profile soak --run-ignored all
 
 bench: ## how fast, as ratios against the bare minimum on the same machine

@@ -2,7 +2,7 @@
 # Installs what the commands of the Makefile need and the machine lacks; says nothing when nothing is missing.
 #
 #   scripts/setup.sh build        a Rust toolchain and a C compiler (for the bundled SQLite)
-#   scripts/setup.sh test         the test runner, PostgreSQL, pgbouncer, and what the verifiers in other languages run on
+#   scripts/setup.sh test         the test runner, PostgreSQL, pgbouncer, and what programs in other languages run on
 #
 # On Debian and its relatives it asks apt-get, as root or through sudo; elsewhere it says in one line what to install.
 # It starts no service, and leaves what is installed as it is.
@@ -47,8 +47,8 @@ wants_test() {
     have pgbouncer || [ -x /usr/sbin/pgbouncer ] || need 'pgbouncer (the tests stand one before their PostgreSQL)' pgbouncer
     { have flock && have setpriv; } || need 'flock and setpriv (the tests stop their PostgreSQL by them)' util-linux
     if [ -e tests/verifiers/setup.sh ]; then
-        { have node && have npm; } || need 'Node.js and npm (for the verifiers)' nodejs npm
-        python3 -c 'import ensurepip, venv' 2>/dev/null || need 'Python with venv (for the verifiers)' python3 python3-venv
+        { have node && have npm; } || need 'Node.js and npm (for verifiers and clients that others wrote)' nodejs npm
+        python3 -c 'import ensurepip, venv' 2>/dev/null || need 'Python with venv (for verifiers and clients that others wrote)' python3 python3-venv
     fi
 }
 

@@ -44,14 +44,16 @@ fn asked(read: &mut Read, tenant: TenantId, params: &Params) -> tieline_core::Re
     let word = params.word("status").unwrap_or_else(|| "open".into());
     let unknown = || Error::field("/status", "invalid_value", "status is open, resolved, pending, snoozed or all");
     let (statuses, is_held) = standing(&word).ok_or_else(unknown)?;
-    let inbox = params.number("inbox_id").map(|number| inboxes::by_number(read, tenant, number)).transpose()?;
-    let team = params.number("team_id").map(|number| teams::by_number(read, tenant, number)).transpose()?;
+    // Forms send 0 for what nobody filled in.
+    let named = |name: &str| params.number(name).filter(|number| *number != 0);
+    let inbox = named("inbox_id").map(|number| inboxes::by_number(read, tenant, number)).transpose()?;
+    let team = named("team_id").map(|number| teams::by_number(read, tenant, number)).transpose()?;
     Ok(Standing {
         statuses,
         is_held,
         inbox: inbox.map(|inbox| inbox.id),
         team: team.map(|team| team.id),
-        tag: params.texts("labels").first().map(|label| label.to_lowercase()),
+        tag: params.texts("labels").into_iter().find(|label| !label.is_empty()).map(|label| label.to_lowercase()),
         source_id: params.word("source_id"),
     })
 }

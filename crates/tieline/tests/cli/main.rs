@@ -2,6 +2,7 @@
 
 mod admin;
 mod backup;
+mod clients;
 mod demo;
 mod document;
 mod guide;
