@@ -105,7 +105,11 @@ impl Caller {
     }
     /// The context for a verb.
     pub fn ctx(&self) -> Ctx {
-        self.hub.ctx(self.tenant(), self.principal.actor.clone(), self.request_id.as_str())
+        let mut ctx = self.hub.ctx(self.tenant(), self.principal.actor.clone(), self.request_id.as_str());
+        if !self.principal.tenant.keeps_state {
+            ctx.render = tieline_wire::native::event::data;
+        }
+        ctx
     }
     /// Refuses a key without this scope.
     pub fn needs(&self, scope: Scope) -> Result<(), Error> {

@@ -8,6 +8,7 @@ use crate::hub::Hub;
 use crate::members::nullable;
 use tieline_core::error::{Error, Kind};
 use tieline_core::ids::{EndpointId, InboxId};
+use tieline_core::keys::token;
 use tieline_core::webhooks::{self, CreateEndpoint, Endpoint, Format, Missed, RotateSecret, UpdateEndpoint};
 use tieline_delivery::{SECRET_CONTEXT, sign};
 
@@ -39,10 +40,18 @@ pub(crate) fn new_secret(hub: &Hub) -> Result<(String, Vec<u8>, String), Error> 
     Ok((text, sealed, prefix))
 }
 
+/// The same with a text of 24 characters, as Chatwoot's clients know it.
+pub(crate) fn new_short_secret(hub: &Hub) -> Result<(String, Vec<u8>, String), Error> {
+    let text = token::short(hub.random()?);
+    let sealed = hub.keyring.seal(text.as_bytes(), SECRET_CONTEXT, hub.random()?)?;
+    let prefix = text.chars().take(SECRET_SHOWN / 2).collect();
+    Ok((text, sealed, prefix))
+}
+
 /// What replaces `X-Tieline` where a request does not say.
 pub(crate) fn header_prefix(format: Format) -> &'static str {
     match format {
-        Format::Native => sign::DEFAULT_HEADER_PREFIX,
+        Format::Native | Format::Chatwoot => sign::DEFAULT_HEADER_PREFIX,
         Format::Atteny => ATTENY_HEADER_PREFIX,
     }
 }
@@ -50,7 +59,7 @@ pub(crate) fn header_prefix(format: Format) -> &'static str {
 /// Attempts where a request does not say (contract C, D4.8).
 fn max_attempts(format: Format) -> i64 {
     match format {
-        Format::Native => 10,
+        Format::Native | Format::Chatwoot => 10,
         Format::Atteny => 5,
     }
 }
@@ -131,12 +140,13 @@ async fn update_request(hub: &Hub, bytes: &[u8], format: Format) -> Result<Updat
     Ok(command)
 }
 
-/// The event of the log that a format calls by this word, or `*`.
+/// What a subscription holds of what a format calls by this word, or `*`.
 pub(crate) fn event_name(format: Format, word: &str) -> Result<String, Refusal> {
     let known = if word == "*" { Some("*") } else { format.event(word) };
     let unknown = || match format {
         Format::Native => Refusal::from("is no event; GET /docs lists them, and * stands for all"),
         Format::Atteny => "is no event; there are message.created and message.sent, and * stands for both".into(),
+        Format::Chatwoot => "is no event of Chatwoot's, such as message_created; * stands for all".into(),
     };
     known.map(str::to_owned).ok_or_else(unknown)
 }

@@ -12,6 +12,7 @@ use tieline_core::ids::TenantId;
 use tieline_core::limits::Meters;
 use tieline_core::secrets::Keyring;
 use tieline_db::Db;
+use tieline_delivery::chatwoot::Scene;
 use tieline_delivery::egress::Guard;
 use tieline_delivery::files::Files;
 
@@ -79,7 +80,11 @@ impl Hub {
     /// The context of a request.
     pub fn ctx(&self, tenant: TenantId, actor: Actor, request_id: &str) -> Ctx {
         let cause = Some(Cause { kind: "request", id: request_id.to_owned() });
-        Ctx { tenant, actor, cause, render: tieline_wire::native::event::data, random: self.random }
+        Ctx { tenant, actor, cause, render: tieline_wire::freeze, random: self.random }
+    }
+    /// What bodies of Chatwoot's format are made with.
+    pub fn scene(&self) -> Scene {
+        Scene::new(self.keyring.clone(), self.files.links())
     }
 }
 

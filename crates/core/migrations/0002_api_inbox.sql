@@ -17,3 +17,8 @@ create table participants (
   primary key (tenant_id, conversation_id, user_id)
 ) {{without_rowid}};
 create index participants_user on participants (tenant_id, user_id, conversation_id);
+
+-- All of the state that an event froze, for formats that show more than the native one; null where nobody asks for it.
+alter table events add column state text;
+-- Somebody asks for it in this partition: there is, or was, an endpoint of such a format.
+alter table tenants add column keeps_state boolean not null default false;

@@ -19,8 +19,8 @@ use tieline_db::{Config, Db, params};
 use tieline_testkit::clock::VirtualClock;
 use tieline_testkit::postgres;
 
-fn render(event: &Event) -> String {
-    format!("{{\"name\":\"{}\"}}", event.name())
+fn render(event: &Event) -> tieline_core::events::Frozen {
+    format!("{{\"name\":\"{}\"}}", event.name()).into()
 }
 fn random(bytes: &mut [u8]) -> Result<(), Error> {
     bytes.fill(7);

@@ -28,7 +28,7 @@ fn fill(bytes: &mut [u8]) -> Result<(), Error> {
 }
 
 fn command(tenant: TenantId, reference: &str, email: &str, phone: Option<&str>) -> StartOutbound {
-    let render = |event: &Event| format!("{{\"name\":\"{}\"}}", event.name());
+    let render = |event: &Event| format!("{{\"name\":\"{}\"}}", event.name()).into();
     StartOutbound {
         ctx: Ctx { random: fill, ..Ctx::system(tenant, render) },
         once: None,

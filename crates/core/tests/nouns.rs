@@ -11,6 +11,7 @@ use tieline_core::keys::scopes::Scopes;
 use tieline_core::keys::token::{Mode, Prefix, mint};
 use tieline_core::page::Page;
 use tieline_core::tenants::{self, CreateTenant, Plan};
+use tieline_core::webhooks::Format;
 use tieline_core::{Error, MIGRATIONS, Result, fields, inboxes, keys, tags, teams, users};
 use tieline_db::{Config, Db, Tx, params};
 use tieline_testkit::clock::VirtualClock;
@@ -55,7 +56,7 @@ fn one_of(code: &'static str) -> Vec<&'static str> {
 async fn scenario(db: Db) {
     let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };
     let tenant = db.write(move |tx| tenants::create(tx, &make)).await.expect("a tenant").id;
-    let render = |event: &Event| format!("{{\"name\":\"{}\"}}", event.name());
+    let render = |event: &Event| format!("{{\"name\":\"{}\"}}", event.name()).into();
     let ctx = Ctx { tenant, actor: Actor::system(), cause: None, render, random: counted };
 
     // Contacts: one address, many callers.
@@ -154,6 +155,7 @@ async fn scenario(db: Db) {
     let at = ctx.clone();
     let hook = inboxes::Hook {
         url: "https://shop.example/hook".into(),
+        format: Format::Native,
         header_prefix: "X-Tieline".into(),
         secret: vec![1],
         secret_prefix: "whsec_".into(),

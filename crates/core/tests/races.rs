@@ -33,8 +33,8 @@ const CONVERSATIONS: usize = 3;
 /// Customers they meet on.
 const PEOPLE: usize = 4;
 
-fn render(event: &Event) -> String {
-    format!("{{\"name\":\"{}\"}}", event.name())
+fn render(event: &Event) -> tieline_core::events::Frozen {
+    format!("{{\"name\":\"{}\"}}", event.name()).into()
 }
 
 /// Bytes that no inbox had before.

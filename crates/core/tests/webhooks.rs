@@ -20,15 +20,16 @@ use tieline_testkit::postgres;
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
 /// The part of the native shape that the core itself reads.
-fn render(event: &Event) -> String {
-    match event {
+fn render(event: &Event) -> tieline_core::events::Frozen {
+    let data = match event {
         Event::MessageSent { message, .. } => format!(r#"{{"message":{{"id":"{}"}}}}"#, message.id),
         Event::MessageUpdated { message, changes, .. } => {
             let status = message.delivery_status.as_ref().map(|status| status.as_str());
             format!(r#"{{"status":"{}","changes":{}}}"#, status.unwrap_or(""), changes.len())
         }
-        _ => "{}".into(),
-    }
+        _ => "{}".to_owned(),
+    };
+    data.into()
 }
 
 struct Bench {

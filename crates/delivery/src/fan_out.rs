@@ -7,6 +7,7 @@
 //! Where several do (PostgreSQL) the transaction that fans out first gives committed events their places in the log, one
 //! such transaction at a time over all nodes (docs/adr/0006): whoever is next goes on where that one ended.
 
+use crate::chatwoot::{Scene, View};
 use crate::handover::{Batch, Giver, Share};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,7 @@ use tieline_core::deliveries::{self, FanOut, NewDelivery, Waiting};
 use tieline_core::events::numbering::{self, NUMBERED_AT_ONCE};
 use tieline_core::events::{self, Stored, feed};
 use tieline_core::ids::{ConversationId, EndpointId, TenantId};
-use tieline_core::webhooks::{self, Endpoint};
+use tieline_core::webhooks::{self, Endpoint, Format};
 use tieline_core::{Error, Result, installation};
 use tieline_db::{Db, Joined, Read, Tx};
 use tokio::sync::Notify;
@@ -41,6 +42,7 @@ pub struct FanOutLoop {
 struct Memory {
     known: Mutex<Known>,
     giver: Giver,
+    scene: Scene,
     /// A group left something over.
     behind: Notify,
 }
@@ -119,9 +121,11 @@ impl Memory {
                     }
                 });
             }
-            let of_tenant = endpoints[&event.tenant].iter().enumerate();
-            let wants = of_tenant.filter(|(_, endpoint)| endpoint.wants(&event.name, event.inbox, event.position));
-            chosen.extend(wants.map(|(index, _)| (event, index)));
+            let of_tenant = &endpoints[&event.tenant];
+            let wants = |endpoint: &Endpoint| endpoint.wants(&event.name, event.inbox, event.position);
+            let chosen_of = of_tenant.iter().enumerate().filter(|(_, endpoint)| wants(endpoint));
+            let chosen_of = chosen_of.filter(|(_, endpoint)| !is_told_by_another(endpoint, of_tenant, wants));
+            chosen.extend(chosen_of.map(|(index, _)| (event, index)));
             step.passed.1 = event.position;
             if chosen.len() >= DELIVERIES {
                 step.more = true;
@@ -134,7 +138,7 @@ impl Memory {
         }
         let chosen: Vec<(&Stored, &Endpoint)> =
             chosen.into_iter().map(|(event, index)| (event, &endpoints[&event.tenant][index])).collect();
-        let deliveries = render(tx, &chosen)?;
+        let deliveries = render(tx, &self.scene, &chosen)?;
         write(tx, &mut step, FanOut { from: cursor, to, deliveries })?;
         Ok(step)
     }
@@ -190,26 +194,56 @@ fn write(tx: &mut Tx, step: &mut Step, cmd: FanOut) -> Result<()> {
     Ok(())
 }
 
-fn render(read: &mut Read, wanted: &[(&Stored, &Endpoint)]) -> Result<Vec<NewDelivery>> {
+/// Whether an inbox's own endpoint posts the event to the same address in Chatwoot's format: the account's then does not.
+fn is_told_by_another(endpoint: &Endpoint, all: &[Endpoint], wants: impl Fn(&Endpoint) -> bool) -> bool {
+    let is_same = |other: &Endpoint| other.is_inboxes && other.format == Format::Chatwoot && other.url == endpoint.url;
+    endpoint.format == Format::Chatwoot
+        && !endpoint.is_inboxes
+        && all.iter().any(|other| is_same(other) && wants(other))
+}
+
+fn render(read: &mut Read, scene: &Scene, wanted: &[(&Stored, &Endpoint)]) -> Result<Vec<NewDelivery>> {
     let mut last = last_sequences(read, wanted)?;
+    let mut view = scene.view();
     let mut deliveries = Vec::with_capacity(wanted.len());
     for (event, endpoint) in wanted {
-        let previous = event.conversation.and_then(|id| {
-            let slot = last.entry((endpoint.id, id)).or_default();
-            std::mem::replace(slot, event.sequence)
-        });
-        deliveries.push(NewDelivery {
-            endpoint: endpoint.id,
-            tenant: event.tenant,
-            position: event.position,
-            event: event.id,
-            event_type: endpoint.format.word(&event.name).to_owned(),
-            conversation: event.conversation,
-            sequence: event.sequence,
-            body: tieline_wire::body(endpoint.format, event, previous),
-        });
+        let mut none = None;
+        let last = match event.conversation {
+            Some(id) => last.entry((endpoint.id, id)).or_default(),
+            None => &mut none,
+        };
+        for (event_type, body) in bodies(read, &mut view, endpoint, event, last)? {
+            deliveries.push(NewDelivery {
+                endpoint: endpoint.id,
+                tenant: event.tenant,
+                position: event.position,
+                event: event.id,
+                event_type,
+                conversation: event.conversation,
+                sequence: event.sequence,
+                body,
+            });
+        }
     }
     Ok(deliveries)
+}
+
+/// The bodies of an event for an endpoint, each with its name in the format; `last` is the place in the conversation of
+/// what the endpoint was given last, and moves on.
+pub fn bodies(
+    read: &mut Read,
+    view: &mut View<'_>,
+    endpoint: &Endpoint,
+    event: &Stored,
+    last: &mut Option<i64>,
+) -> Result<Vec<(String, String)>> {
+    if endpoint.format == Format::Chatwoot {
+        let bodies = view.bodies(read, endpoint, event, last)?;
+        return Ok(bodies.into_iter().map(|(word, body)| (word.to_owned(), body)).collect());
+    }
+    let previous = std::mem::replace(last, event.sequence);
+    let body = tieline_wire::body(endpoint.format, event, previous);
+    Ok(vec![(endpoint.format.word(&event.name).to_owned(), body)])
 }
 
 /// What each endpoint was last given of each conversation; the first event of a conversation needs no look-up.
@@ -236,10 +270,11 @@ fn last_sequences(
 }
 
 impl FanOutLoop {
-    /// A fan-out of `db` that hands what it makes to the sender at the other end of `giver`. It joins the groups that write
+    /// A fan-out of `db` that hands what it makes to the sender at the other end of `giver`; `scene` is what bodies of
+    /// Chatwoot's format are made with. It joins the groups that write
     /// events from now until it is dropped, where the engine can do that.
-    pub fn new(db: Db, giver: Giver) -> FanOutLoop {
-        let memory = Arc::new(Memory { known: Mutex::default(), giver, behind: Notify::new() });
+    pub fn new(db: Db, giver: Giver, scene: Scene) -> FanOutLoop {
+        let memory = Arc::new(Memory { known: Mutex::default(), giver, scene, behind: Notify::new() });
         let joining = memory.clone();
         let joined = db.join(events::EVENTS, move |tx| {
             let step = joining.step(tx, false).map_err(engine)?;

@@ -5,6 +5,7 @@
 //! test can drive it without sleeping.
 
 pub mod attachments;
+pub mod chatwoot;
 pub mod client;
 pub mod egress;
 pub mod fan_out;

@@ -2,16 +2,19 @@
 //! many nodes number it, gets each event once and in one order.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
+use tieline_core::attachments::link::{DEFAULT_TTL_US, Links};
 use tieline_core::contacts::{self, Create, Update, Upsert};
 use tieline_core::ctx::{Ctx, no_random};
 use tieline_core::events::feed;
 use tieline_core::ids::EventId;
+use tieline_core::secrets::Keyring;
 use tieline_core::tenants::{self, CreateTenant, Plan};
 use tieline_core::webhooks::{self, CreateEndpoint, Endpoint, Format};
 use tieline_core::{Error, MIGRATIONS};
 use tieline_db::{Config, Db, Tx, params};
+use tieline_delivery::chatwoot::Scene;
 use tieline_delivery::fan_out::FanOutLoop;
 use tieline_delivery::handover::handover;
 use tieline_testkit::postgres::Database;
@@ -25,11 +28,18 @@ struct Node {
     read: Vec<EventId>,
 }
 
+/// What bodies of Chatwoot's format are made with.
+fn scene() -> Scene {
+    let keyring = Arc::new(Keyring::from_bytes([7; 32]));
+    let links = Links::new(&keyring, "http://127.0.0.1", DEFAULT_TTL_US);
+    Scene::new(keyring, &links)
+}
+
 impl Node {
     fn on(database: &Database) -> Node {
         let db = Db::open(Config::postgres(&database.url, MIGRATIONS)).expect("opens");
         let (giver, _) = handover();
-        Node { fan_out: FanOutLoop::new(db.clone(), giver), position: 0, read: Vec::new(), db }
+        Node { fan_out: FanOutLoop::new(db.clone(), giver, scene()), position: 0, read: Vec::new(), db }
     }
     /// Everything that can be done now.
     async fn work(&mut self, ctx: &Ctx) {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
+use tieline_core::attachments::link::{DEFAULT_TTL_US, Links};
 use tieline_core::contacts::Upsert;
 use tieline_core::conversations::channel::Channel;
 use tieline_core::conversations::{Conversation, Customer, StartOutbound, StartOutboundVerb};
@@ -16,6 +17,7 @@ use tieline_core::webhooks::{self, CreateEndpoint, Format};
 use tieline_core::{Error, MIGRATIONS};
 use tieline_db::{Config, Db, params};
 use tieline_delivery::SECRET_CONTEXT;
+use tieline_delivery::chatwoot::Scene;
 use tieline_delivery::client::Outcome;
 use tieline_delivery::egress::EgressPolicy;
 use tieline_delivery::fan_out::FanOutLoop;
@@ -56,6 +58,13 @@ struct Node {
     _running: watch::Sender<bool>,
 }
 
+/// What bodies of Chatwoot's format are made with.
+fn scene() -> Scene {
+    let keyring = Arc::new(Keyring::from_bytes([7; 32]));
+    let links = Links::new(&keyring, "http://127.0.0.1", DEFAULT_TTL_US);
+    Scene::new(keyring, &links)
+}
+
 impl Node {
     fn on(database: &Database, clock: &VirtualClock, name: &'static str, log: &Log) -> Node {
         let mut config = Config::postgres(&database.url, MIGRATIONS);
@@ -72,7 +81,7 @@ impl Node {
             observe: Arc::new(|_| {}),
         };
         let sender = Sender::new(db.clone(), Receiver(name, log.clone()), settings, taker, paused);
-        Node { fan_out: FanOutLoop::new(db.clone(), due), sender, _running: running, db }
+        Node { fan_out: FanOutLoop::new(db.clone(), due, scene()), sender, _running: running, db }
     }
     /// All that can be done without time passing.
     async fn work(&mut self) {

@@ -204,10 +204,10 @@ pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running
         keyring: hub.keyring.clone(),
         policy: Arc::new(settings.policy.clone()),
         rules: Arc::new(settings.rules.clone()),
-        render: tieline_wire::native::event::data,
+        render: tieline_wire::freeze,
         observe: Arc::new(move |attempt| metrics.attempt(attempt)),
     };
-    let render = tieline_wire::native::event::data;
+    let render = tieline_wire::freeze;
     let fetcher = FetchLoop::new(db.clone(), client.clone(), hub.guard.clone(), hub.files.clone(), render);
     let sender = Sender::new(db.clone(), client, sender_settings, due_receiver, pause_receiver);
     let mut http_stop = stopped.clone();
@@ -215,7 +215,7 @@ pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running
         let _ = http_stop.wait_for(|stop| *stop).await;
     };
     let limits = Limits { grace: HTTP_GRACE, ..Limits::default() };
-    let timers = TimerLoop::new(db.clone(), tieline_wire::native::event::data);
+    let timers = TimerLoop::new(db.clone(), tieline_wire::freeze);
     let mut loops = vec![
         ("the request log", tokio::spawn(hub.requests().clone().run(all_answered.clone()))),
         ("counting requests", tokio::spawn(Publisher::new(hub.clone()).run(all_answered))),
@@ -223,7 +223,7 @@ pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running
         ("timers", tokio::spawn(timers.run(stopped.clone()))),
         ("housekeeping", tokio::spawn(Housekeeping::new(db.clone(), settings.kept).run(stopped.clone()))),
         ("fetching attachments", tokio::spawn(fetcher.run(stopped.clone()))),
-        ("fan-out", tokio::spawn(FanOutLoop::new(db.clone(), due).run(stopped.clone()))),
+        ("fan-out", tokio::spawn(FanOutLoop::new(db.clone(), due, hub.scene()).run(stopped.clone()))),
         ("the sender", tokio::spawn(sender.run(stopped.clone(), SENDER_GRACE))),
     ];
     if is_shared {

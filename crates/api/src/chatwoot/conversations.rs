@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 use tieline_core::contact_inboxes;
 use tieline_core::contacts;
 use tieline_core::conversations::status::Status;
-use tieline_core::conversations::{self, AgentFilter, Amend, Conversation, Looker, OpenIn, Priority, Standing, Update};
+use tieline_core::conversations::{
+    self, AgentFilter, Amend, Conversation, Looker, OpenIn, Priority, Standing, Typing, Update,
+};
 use tieline_core::ctx::Ctx;
 use tieline_core::error::{Error, Kind};
 use tieline_core::ids::{ConversationId, TenantId};
@@ -110,6 +112,15 @@ pub(super) fn unchanged(conversation: ConversationId) -> Update {
         agent: None,
         custom_fields: Default::default(),
         metadata: None,
+    }
+}
+
+/// Whether somebody began to write, or stopped; none for another word.
+pub(super) fn typing_status(params: &Params) -> Option<bool> {
+    match params.word("typing_status").as_deref() {
+        Some("on") => Some(true),
+        Some("off") => Some(false),
+        _ => None,
     }
 }
 
@@ -278,8 +289,22 @@ pub async fn toggle_status(
 }
 
 /// A program that types is told so; nobody is shown it yet, because agents' screens learn it over the stream only.
-pub async fn typing(State(hub): State<Hub>, agent: Agent, Path((_, number)): OfAccount) -> Result<StatusCode> {
-    hub.db.read(move |read| agent.conversation(read, number.0)).await?;
+pub async fn typing(
+    State(hub): State<Hub>,
+    agent: Agent,
+    Path((_, number)): OfAccount,
+    params: Params,
+) -> Result<StatusCode> {
+    let ctx = agent.ctx();
+    let told = hub.db.write(move |tx| {
+        let conversation = agent.conversation(tx, number.0)?.id;
+        let is_private = params.truth("is_private").unwrap_or(false);
+        match typing_status(&params) {
+            Some(is_on) => conversations::typing(tx, &ctx, &Typing { conversation, is_on, is_private }),
+            None => Ok(()),
+        }
+    });
+    told.await?;
     Ok(StatusCode::OK)
 }
 

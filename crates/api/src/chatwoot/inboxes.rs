@@ -5,7 +5,8 @@ use super::agent::Agent;
 use super::params::{Number, Params, invalid};
 use super::people::active;
 use super::refused::Refused;
-use crate::endpoints::{header_prefix, new_secret};
+use super::webhooks::checked_url;
+use crate::endpoints::{header_prefix, new_short_secret};
 use crate::http::reply::Json;
 use crate::http::request::Path;
 use crate::hub::Hub;
@@ -13,11 +14,11 @@ use axum::extract::State;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use tieline_core::conversations::channel::Channel;
-
+use tieline_core::error::Error;
 use tieline_core::ids::UserId;
 use tieline_core::inboxes::{self, Hook, Inbox, Settings};
 use tieline_core::users;
-use tieline_core::webhooks::Format;
+use tieline_core::webhooks::{self, Format, RotateSecret};
 use tieline_db::{Read, Tx};
 use tieline_wire::chatwoot::inbox::KEPT;
 use tieline_wire::chatwoot::{object, people as shapes};
@@ -87,15 +88,10 @@ async fn hook(hub: &Hub, agent: &Agent, channel: &Params) -> Result<Option<Optio
     if !agent.tenant.plan.has_webhooks {
         return Err(Refused::unprocessable("Webhooks are switched off for this account."));
     }
-    if let Err(refusal) = hub.guard.check_at_save(&url).await {
-        let text = format!(
-            "Webhook url is refused: {} TIELINE_WEBHOOK_ALLOW_HOSTS and TIELINE_WEBHOOK_ALLOW_HTTP open the guard.",
-            refusal.detail
-        );
-        return Err(invalid(&text, "webhook_url"));
-    }
-    let (_, secret, secret_prefix) = new_secret(hub)?;
-    Ok(Some(Some(Hook { url, header_prefix: header_prefix(Format::Native).to_owned(), secret, secret_prefix })))
+    let url = checked_url(hub, "Webhook url", "webhook_url", url).await?;
+    let (_, secret, secret_prefix) = new_short_secret(hub)?;
+    let (format, header_prefix) = (Format::Chatwoot, header_prefix(Format::Chatwoot).to_owned());
+    Ok(Some(Some(Hook { url, format, header_prefix, secret, secret_prefix })))
 }
 
 fn name(params: &Params) -> Result<Option<String>> {
@@ -144,6 +140,25 @@ pub async fn update(
         scene.view().inbox(tx, &made)
     });
     Ok(Json(made.await?))
+}
+
+/// A new secret; the one before stops at once.
+pub async fn reset_secret(State(hub): State<Hub>, agent: Agent, Path((_, number)): OfAccount) -> Result<Json<Value>> {
+    agent.admin()?;
+    let (_, secret, secret_prefix) = new_short_secret(&hub)?;
+    let (scene, ctx) = (agent.scene(), agent.ctx());
+    let view = hub.db.write(move |tx| {
+        let inbox = inboxes::by_number(tx, ctx.tenant, number.0)?;
+        if inbox.channel != Channel::Api {
+            return Err(Error::not_found("inbox"));
+        }
+        if let Some((id, _)) = inbox.webhook {
+            let (secret, secret_prefix) = (secret.clone(), secret_prefix.clone());
+            webhooks::rotate(tx, &ctx, &RotateSecret { id, secret, secret_prefix, overlap_us: 0 })?;
+        }
+        scene.view().inbox(tx, &inbox)
+    });
+    Ok(Json(view.await?))
 }
 
 pub async fn delete(State(hub): State<Hub>, agent: Agent, Path((_, number)): OfAccount) -> Result<Json<Value>> {

@@ -18,6 +18,7 @@ mod probes;
 mod public;
 mod refused;
 mod view;
+mod webhooks;
 
 pub(crate) use refused::render;
 
@@ -98,6 +99,12 @@ pub fn routes(hub: Hub) -> Router {
         ),
         (format!("{account}/inbox_members/{{inbox}}"), get(inboxes::members)),
         (format!("{account}/assignable_agents"), get(people::assignable)),
+        (format!("{account}/inboxes/{{inbox}}/reset_secret"), post(inboxes::reset_secret)),
+        (format!("{account}/webhooks"), get(webhooks::list).post(webhooks::create)),
+        (
+            format!("{account}/webhooks/{{webhook}}"),
+            put(webhooks::update).patch(webhooks::update).delete(webhooks::delete),
+        ),
         (format!("{account}/contacts"), get(contacts::list).post(contacts::create)),
         (format!("{account}/contacts/search"), get(contacts::search)),
         (format!("{account}/contacts/filter"), post(contacts::filter)),

@@ -338,8 +338,15 @@ pub async fn typing(
     State(hub): State<Hub>,
     door: Door,
     Path((_, source, number)): OfConversation,
+    id: RequestId,
+    params: Params,
 ) -> Result<StatusCode> {
-    theirs(&hub, &door, &source, number).await?;
+    let (contact, v) = theirs(&hub, &door, &source, number).await?;
+    if let Some(is_on) = super::conversations::typing_status(&params) {
+        let (ctx, conversation) = (door.ctx(&hub, &id, Some(&contact)), v.id);
+        let typing = conversations::Typing { conversation, is_on, is_private: false };
+        hub.db.write(move |tx| conversations::typing(tx, &ctx, &typing)).await?;
+    }
     Ok(StatusCode::OK)
 }
 

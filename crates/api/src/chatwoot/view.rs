@@ -66,7 +66,7 @@ impl Scene {
     }
     /// What a contact subscribes to its conversations with.
     pub fn pubsub_token(&self, at: &ContactInbox) -> String {
-        token::short(self.keyring.subkey(&format!("stream of contact {}/{}", self.tenant.0, at.number)))
+        contact_inboxes::pubsub_token(&self.keyring, self.tenant, at)
     }
     /// The same for a user.
     pub fn user_pubsub_token(&self, user: &User) -> String {
@@ -88,6 +88,11 @@ pub(super) struct View<'s> {
     users: HashMap<UserId, Option<User>>,
     teams: HashMap<TeamId, Option<Team>>,
     inboxes: HashMap<InboxId, Inbox>,
+}
+
+/// What signs an endpoint's deliveries.
+pub(super) fn secret(keyring: &Keyring, endpoint: &webhooks::Endpoint) -> Result<String> {
+    String::from_utf8(keyring.open(&endpoint.secret, SECRET_CONTEXT)?).map_err(Error::internal)
 }
 
 fn optional<T>(found: Result<T>) -> Result<Option<T>> {
@@ -126,8 +131,7 @@ impl View<'_> {
         let secret = match &found.webhook {
             Some((id, _)) => {
                 let endpoint = webhooks::get(read, self.scene.tenant, *id)?;
-                let open = self.scene.keyring.open(&endpoint.secret, SECRET_CONTEXT)?;
-                Some(String::from_utf8(open).map_err(Error::internal)?)
+                Some(secret(&self.scene.keyring, &endpoint)?)
             }
             None => None,
         };

@@ -20,6 +20,7 @@ use tieline_core::ids::{DeliveryId, EndpointId};
 use tieline_core::keys::scopes::Scope;
 use tieline_core::time::Micros;
 use tieline_core::webhooks::{self, Replay, Wanted};
+use tieline_delivery::fan_out;
 use tieline_wire::native::webhook::{DeliveryView, DeliveryWithBody};
 use tieline_wire::native::{Shown, event};
 use utoipa::ToSchema;
@@ -230,24 +231,31 @@ async fn replay(
     let ctx = caller.ctx();
     let wanted = wanted(&ctx.tenant, id, &body.0)?;
     let tenant = ctx.tenant;
-    let (format, page) = hub
+    let scene = hub.scene();
+    let (page, create) = hub
         .db
         .read(move |read| {
-            let format = webhooks::get(read, tenant, id)?.format;
-            Ok::<_, tieline_core::Error>((format, webhooks::replay_page(read, tenant, &wanted)?))
+            let endpoint = webhooks::get(read, tenant, id)?;
+            let page = webhooks::replay_page(read, tenant, &wanted)?;
+            let (mut view, mut create) = (scene.view(), Vec::new());
+            for (event, previous) in &page.missing {
+                for (event_type, body) in fan_out::bodies(read, &mut view, &endpoint, event, &mut previous.clone())? {
+                    create.push(NewDelivery {
+                        endpoint: id,
+                        tenant,
+                        position: event.position,
+                        event: event.id,
+                        event_type,
+                        conversation: event.conversation,
+                        sequence: event.sequence,
+                        body,
+                    });
+                }
+            }
+            Ok::<_, tieline_core::Error>((page, create))
         })
         .await?;
-    let create = page.missing.iter().map(|(event, previous)| NewDelivery {
-        endpoint: id,
-        tenant,
-        position: event.position,
-        event: event.id,
-        event_type: format.word(&event.name).to_owned(),
-        conversation: event.conversation,
-        sequence: event.sequence,
-        body: tieline_wire::body(format, event, *previous),
-    });
-    let command = Replay { endpoint: id, again: page.again, create: create.collect() };
+    let command = Replay { endpoint: id, again: page.again, create };
     let empty = command.again.is_empty() && command.create.is_empty();
     let count = if empty { 0 } else { hub.db.write(move |tx| webhooks::replay(tx, &ctx, &command)).await? };
     let next_cursor = page.more.then(|| Cursor { key: page.position, id: id.0 }.encode(tenant.0, REPLAY));

@@ -81,7 +81,16 @@ async fn hook(hub: &Hub, caller: &Caller, url: String) -> std::result::Result<(H
         |refusal: tieline_delivery::egress::Refusal| Error::field("/webhookUrl", refusal.code, refusal.detail);
     hub.guard.check_at_save(&url).await.map_err(refused)?;
     let (text, secret, secret_prefix) = new_secret(hub)?;
-    Ok((Hook { url, header_prefix: header_prefix(Format::Native).to_owned(), secret, secret_prefix }, text))
+    Ok((
+        Hook {
+            url,
+            format: Format::Native,
+            header_prefix: header_prefix(Format::Native).to_owned(),
+            secret,
+            secret_prefix,
+        },
+        text,
+    ))
 }
 
 /// List inboxes

@@ -48,8 +48,9 @@ pub struct CreateWebhookRequest {
     /// Names of events in the words of the format, or `*` for all.
     #[schema(min_items = 1, example = json!(["message.sent"]))]
     events: Vec<String>,
-    /// Default `native`. `atteny` knows the events `message.created` (the contact wrote) and `message.sent`.
-    #[schema(pattern = "^(native|atteny)$")]
+    /// Default `native`. `atteny` knows the events `message.created` (the contact wrote) and `message.sent`, `chatwoot` those of
+    /// Chatwoot's webhooks, such as `message_created`.
+    #[schema(pattern = "^(native|atteny|chatwoot)$")]
     format: Option<String>,
     /// What replaces `X-Tieline` in header names, or `X-Atteny` in the format `atteny`; starts with `X-`.
     #[schema(max_length = 40)]

@@ -96,12 +96,12 @@ impl Courier {
             keyring: app.hub.keyring.clone(),
             policy: Arc::new(app.hub.guard.policy().clone()),
             rules: Arc::new(Rules::default()),
-            render: tieline_wire::native::event::data,
+            render: tieline_wire::freeze,
             observe: Arc::new(|_| {}),
         };
         let client = Client::new(app.hub.guard.clone(), &[]).expect("a client");
         Courier {
-            fan_out: FanOutLoop::new(app.db.clone(), due),
+            fan_out: FanOutLoop::new(app.db.clone(), due, app.hub.scene()),
             sender: Sender::new(app.db.clone(), client, settings, receiver, paused),
             woken: app.db.watch(DELIVERIES),
             clock: app.clock.clone(),

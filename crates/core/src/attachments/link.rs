@@ -20,6 +20,7 @@ pub const DEFAULT_TTL_US: i64 = 3600 * 1_000_000;
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
 /// Makes and checks links.
+#[derive(Clone)]
 pub struct Links {
     mac: Hmac<Sha256>,
     public_url: String,
@@ -43,6 +44,11 @@ impl Links {
         let key = keyring.subkey("attachment links");
         let mac = Hmac::new_from_slice(&key).expect("HMAC takes keys of any length");
         Links { mac, public_url: public_url.trim_end_matches('/').to_owned(), ttl_us }
+    }
+
+    /// The same, with links that are good for at least `ttl_us`.
+    pub fn lasting(&self, ttl_us: i64) -> Links {
+        Links { ttl_us: self.ttl_us.max(ttl_us), ..self.clone() }
     }
 
     fn signed(&self, tenant: TenantId, id: AttachmentId, expires: i64) -> Hmac<Sha256> {

@@ -48,7 +48,8 @@ impl State {
             State::Failed => "failed",
         }
     }
-    fn from_text(text: &str) -> Option<State> {
+    /// The state of this name.
+    pub fn from_text(text: &str) -> Option<State> {
         [State::Pending, State::Stored, State::Failed].into_iter().find(|state| state.as_str() == text)
     }
 }

@@ -8,6 +8,8 @@ pub use meet::{Meet, Met, meet};
 
 use crate::ctx::Ctx;
 use crate::ids::{ContactId, InboxId, TenantId};
+use crate::keys::token;
+use crate::secrets::Keyring;
 use crate::{Error, Result};
 use tieline_db::{Read, Row, Tx, params};
 
@@ -45,6 +47,11 @@ fn contact_inbox(row: &Row) -> tieline_db::Result<ContactInbox> {
         created_at: row.get(5)?,
         updated_at: row.get(6)?,
     })
+}
+
+/// What a contact subscribes to its conversations with.
+pub fn pubsub_token(keyring: &Keyring, tenant: TenantId, at: &ContactInbox) -> String {
+    token::short(keyring.subkey(&format!("stream of contact {}/{}", tenant.0, at.number)))
 }
 
 /// The address of an inbox, if somebody has it.

@@ -285,7 +285,8 @@ impl Set<'_> {
         let event = match message.direction {
             Direction::Inbound => Some(Event::MessageReceived { message: &message, conversation: &*v }),
             Direction::Outbound => Some(Event::MessageSent { message: &message, conversation: &*v }),
-            Direction::Note | Direction::Activity => None,
+            Direction::Note => Some(Event::NoteAdded { message: &message, conversation: &*v }),
+            Direction::Activity => None,
         };
         if let Some(event) = event {
             self.events.add(tx, &cmd.ctx, &event, Some(v.event_sequence + 1))?;

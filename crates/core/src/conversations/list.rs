@@ -357,6 +357,13 @@ pub fn counts(read: &mut Read, tenant: TenantId, standing: &Standing, me: UserId
     Ok(counts.unwrap_or_default())
 }
 
+/// How much of the customer's nobody had looked at when message `number` was the newest; ten at most, among the fifty
+/// newest messages then.
+pub fn unread_then(read: &mut Read, tenant: TenantId, v: &Conversation, number: i64) -> Result<i64> {
+    let params = params![tenant.0, v.id.0, number, v.agent_seen_at.unwrap_or(0)];
+    Ok(read.opt(sql::UNREAD_THEN, &params, |row| row.get(0))?.unwrap_or(0))
+}
+
 /// How much of the customer's nobody has looked at, ten at most.
 pub fn unread(read: &mut Read, tenant: TenantId, v: &Conversation) -> Result<i64> {
     let params = params![tenant.0, v.id.0, v.agent_seen_at.unwrap_or(0)];

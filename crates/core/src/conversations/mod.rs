@@ -15,6 +15,7 @@ mod seen;
 pub(crate) mod sql;
 pub mod status;
 mod tagging;
+mod typing;
 mod update;
 
 pub use amend::{Amend, amend};
@@ -23,7 +24,7 @@ pub(crate) use change::{hold, lock, next as next_event, save, wake};
 pub use land::{Land, Landed, land};
 pub use list::{
     AgentFilter, Counts, Filter, Sort, Standing, by_number, by_reference, counts, get, holder, list, newest_from,
-    numbered, of_contact, page, unread,
+    numbered, of_contact, page, unread, unread_then,
 };
 pub use merge::{Merge, merge};
 pub use open::{Customer, StartOutbound, StartOutboundVerb, Started};
@@ -32,6 +33,7 @@ pub use participants::{PARTICIPANTS_LIMIT, participants, set_participants};
 pub use priority::Priority;
 pub use seen::{Looker, see};
 pub use tagging::{TAGS_LIMIT, set_tag};
+pub use typing::{Typing, typing};
 pub use update::{Update, Updated, update};
 
 use crate::contacts::{self, Contact};

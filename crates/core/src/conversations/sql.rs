@@ -272,6 +272,9 @@ pub const COUNTS: &str = concat!(
 pub const UNREAD: &str = "select count(*) from (select 1 from messages m where m.tenant_id = $1 and m.id in \
      (select i.id from messages i where i.tenant_id = $1 and i.conversation_id = $2) \
      and m.direction = 'inbound' and m.created_at > $3 limit 10) u";
+pub const UNREAD_THEN: &str = "select count(*) from (select 1 from (select m.direction, m.created_at from messages m \
+     where m.tenant_id = $1 and m.id in (select i.id from messages i where i.tenant_id = $1 and i.conversation_id = $2 \
+     and i.number <= $3 order by i.number desc limit 50)) n where n.direction = 'inbound' and n.created_at > $4 limit 10) u";
 pub const SEEN_BY_CONTACT: &str = "update conversations set contact_seen_at = $3 where tenant_id = $1 and id = $2";
 pub const SEEN_BY_AGENT: &str = "update conversations set agent_seen_at = $3 where tenant_id = $1 and id = $2";
 

@@ -38,6 +38,7 @@ pub fn send_test(tx: &mut Tx, ctx: &Ctx, cmd: &SendTest) -> Result<DeliveryId> {
         actor: json(serde_json::to_string(&ctx.actor))?,
         cause: ctx.cause.as_ref().map(|cause| json(serde_json::to_string(cause))).transpose()?,
         data: (cmd.data)(&endpoint),
+        state: None,
         at: now,
     };
     let (id, body) = (DeliveryId::from_uuid(tx.new_id()), (cmd.body)(endpoint.format, &event, None));

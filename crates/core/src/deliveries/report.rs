@@ -11,12 +11,19 @@ use crate::{Kind, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use tieline_db::{Param, Tx, params};
 
+/// What the reason of our failures starts with: a later success takes them back.
+const FAILURE: &str = "The inbox's webhook ";
+
 /// Moves the delivery status of messages by the ends of recorded attempts, in the same transaction, and says so in events.
 /// Endpoints that are no inbox's own cost one look-up.
 pub fn report(tx: &mut Tx, render: Render, attempts: &[Attempt], recorded: &Recorded) -> Result<()> {
     for ((tenant, message), status) in carried(tx, attempts, recorded)? {
         let ctx = Ctx::system(tenant, render);
-        match messages::report(tx, &ctx, &Report { message, status }) {
+        let reported = match status {
+            DeliveryStatus::Sent => messages::taken_over(tx, &ctx, message, FAILURE),
+            status => messages::report(tx, &ctx, &Report { message, status }),
+        };
+        match reported {
             // A message that is gone, or is not ours: it must not keep attempts from being recorded.
             Err(error) if matches!(error.kind, Kind::NotFound | Kind::Conflict) => {}
             reported => drop(reported?),
@@ -82,8 +89,8 @@ fn carried(
 
 fn reason(attempt: &Attempt) -> String {
     match (&attempt.error, attempt.status_code) {
-        (Some(error), _) => format!("The inbox's webhook did not take it: {error}"),
-        (None, Some(status)) => format!("The inbox's webhook answered {status}."),
-        (None, None) => "The inbox's webhook did not take it.".to_owned(),
+        (Some(error), _) => format!("{FAILURE}did not take it: {error}"),
+        (None, Some(status)) => format!("{FAILURE}answered {status}."),
+        (None, None) => format!("{FAILURE}did not take it."),
     }
 }

@@ -193,7 +193,7 @@ pub static SEQUENCE_BEFORE: Many = Many::new(
 /// What an inbox's own endpoint says of the message that a delivery carried.
 pub static CARRIED: Many = Many::new(
     "select :ord, e.data from deliveries d join events e on e.tenant_id = d.tenant_id and e.id = d.event_id \
-     where d.tenant_id = :tenant_id and d.endpoint_id = :endpoint_id and d.id = :id and d.event_type = 'message.sent' \
+     where d.tenant_id = :tenant_id and d.endpoint_id = :endpoint_id and d.id = :id and e.type = 'message.sent' \
      and exists (select 1 from inboxes i where i.tenant_id = d.tenant_id and i.endpoint_id = d.endpoint_id \
      and i.id = e.inbox_id)",
     &[("tenant_id", Ty::Int), ("endpoint_id", Ty::Uuid), ("id", Ty::Uuid)],

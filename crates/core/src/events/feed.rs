@@ -18,6 +18,7 @@ fn stored(row: &Row) -> tieline_db::Result<Stored> {
         cause: row.get(8)?,
         data: row.get(9)?,
         at: row.get(10)?,
+        state: row.get(11)?,
     })
 }
 

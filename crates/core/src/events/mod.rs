@@ -26,8 +26,23 @@ pub const CONFIGURATION: Topic = Topic(1);
 /// Announced by every commit that made deliveries due.
 pub const DELIVERIES: Topic = Topic(2);
 
-/// Writes the `data` member of an event in the native shape.
-pub type Render = fn(&Event<'_>) -> String;
+/// What is frozen of an event when it happens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frozen {
+    /// The `data` member in the native shape.
+    pub data: String,
+    /// All of the state, for formats that show what the native shape does not (docs/adr/0009); none where nobody asks.
+    pub state: Option<String>,
+}
+
+impl From<String> for Frozen {
+    fn from(data: String) -> Frozen {
+        Frozen { data, state: None }
+    }
+}
+
+/// Freezes an event.
+pub type Render = fn(&Event<'_>) -> Frozen;
 
 /// A changed member: its name on the wire and its JSON values before and after.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +102,14 @@ pub enum Event<'a> {
     TagAdded { conversation: &'a Conversation, tag: &'a crate::tags::Tag },
     /// A tag was taken off a conversation.
     TagRemoved { conversation: &'a Conversation, tag: &'a crate::tags::Tag },
+    /// One of us left a note for the others.
+    NoteAdded { message: &'a Message, conversation: &'a Conversation },
+    /// Somebody writes just now, or has stopped; told only where somebody listens.
+    Typing { conversation: &'a Conversation, is_on: bool, is_private: bool },
+    /// A new inbox.
+    InboxCreated { inbox: &'a crate::inboxes::Inbox },
+    /// An inbox's name, webhook or settings changed.
+    InboxUpdated { inbox: &'a crate::inboxes::Inbox, changes: &'a [Change] },
     /// An endpoint was switched off.
     WebhookDisabled { endpoint: &'a crate::webhooks::Endpoint },
 }
@@ -111,6 +134,9 @@ pub const NAMES: &[&str] = &[
     "webhook.disabled",
 ];
 
+/// Events of the log that are no events of the native format: other formats tell of them.
+pub const UNSPOKEN: &[&str] = &["note.added", "typing.started", "typing.stopped", "inbox.created", "inbox.updated"];
+
 /// Sent on request to one endpoint only; not part of the log.
 pub const WEBHOOK_TEST: &str = "webhook.test";
 
@@ -131,6 +157,11 @@ impl Event<'_> {
             Event::AssignmentChanged { .. } => "assignment.changed",
             Event::TagAdded { .. } => "tag.added",
             Event::TagRemoved { .. } => "tag.removed",
+            Event::NoteAdded { .. } => "note.added",
+            Event::Typing { is_on: true, .. } => "typing.started",
+            Event::Typing { is_on: false, .. } => "typing.stopped",
+            Event::InboxCreated { .. } => "inbox.created",
+            Event::InboxUpdated { .. } => "inbox.updated",
             Event::WebhookDisabled { .. } => "webhook.disabled",
         }
     }
@@ -147,8 +178,14 @@ impl Event<'_> {
             | Event::MessageUpdated { conversation, .. }
             | Event::AssignmentChanged { conversation, .. }
             | Event::TagAdded { conversation, .. }
-            | Event::TagRemoved { conversation, .. } => Some(conversation),
-            Event::ContactCreated { .. } | Event::ContactUpdated { .. } | Event::WebhookDisabled { .. } => None,
+            | Event::TagRemoved { conversation, .. }
+            | Event::NoteAdded { conversation, .. }
+            | Event::Typing { conversation, .. } => Some(conversation),
+            Event::ContactCreated { .. }
+            | Event::ContactUpdated { .. }
+            | Event::InboxCreated { .. }
+            | Event::InboxUpdated { .. }
+            | Event::WebhookDisabled { .. } => None,
         }
     }
 }
@@ -176,6 +213,8 @@ pub struct Stored {
     pub cause: Option<String>,
     /// State and changes in the native shape, as JSON.
     pub data: String,
+    /// All of the state, where somebody asked for it when it happened.
+    pub state: Option<String>,
     /// When it happened, microseconds UTC.
     pub at: i64,
 }
@@ -197,7 +236,7 @@ struct Row {
     sequence: Option<i64>,
     actor: String,
     cause: Option<String>,
-    data: String,
+    frozen: Frozen,
 }
 
 impl Batch {
@@ -216,7 +255,7 @@ impl Batch {
             sequence,
             actor: json(&ctx.actor)?,
             cause: ctx.cause.as_ref().map(json).transpose()?,
-            data: (ctx.render)(event),
+            frozen: (ctx.render)(event),
         });
         Ok(EventId::from_uuid(id))
     }
@@ -226,7 +265,7 @@ impl Batch {
             return Ok(());
         }
         let now = tx.now();
-        let mut params: Vec<Param> = Vec::with_capacity(self.rows.len() * 10);
+        let mut params: Vec<Param> = Vec::with_capacity(self.rows.len() * 11);
         for row in &self.rows {
             params.extend(params![
                 row.id,
@@ -237,8 +276,9 @@ impl Batch {
                 row.sequence,
                 &row.actor,
                 &row.cause,
-                &row.data,
-                now
+                &row.frozen.data,
+                now,
+                &row.frozen.state
             ]);
         }
         tx.run_many(&sql::INSERT, &params)?;

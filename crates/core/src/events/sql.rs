@@ -3,8 +3,8 @@
 use tieline_db::{Many, Ty};
 
 pub static INSERT: Many = Many::new(
-    "insert into events (id, tenant_id, type, conversation_id, inbox_id, sequence, actor, cause, data, created_at) \
-     values (:id, :tenant_id, :type, :conversation_id, :inbox_id, :sequence, :actor, :cause, :data, :created_at)",
+    "insert into events (id, tenant_id, type, conversation_id, inbox_id, sequence, actor, cause, data, created_at, \
+     state) values (:id, :tenant_id, :type, :conversation_id, :inbox_id, :sequence, :actor, :cause, :data, :created_at, :state)",
     &[
         ("id", Ty::Uuid),
         ("tenant_id", Ty::Int),
@@ -16,19 +16,21 @@ pub static INSERT: Many = Many::new(
         ("cause", Ty::Text),
         ("data", Ty::Text),
         ("created_at", Ty::Int),
+        ("state", Ty::Text),
     ],
 );
 
 macro_rules! columns {
     () => {
-        "position, id, tenant_id, type, conversation_id, inbox_id, sequence, actor, cause, data, created_at"
+        "position, id, tenant_id, type, conversation_id, inbox_id, sequence, actor, cause, data, created_at, state"
     };
 }
 
 /// Claim of the fan-out: every tenant's events after a position. What nobody asked for comes without its data: $3 holds
 /// the names of the events that somebody did, each between spaces, or `*`.
 pub const AFTER: &str = "select position, id, tenant_id, type, conversation_id, inbox_id, sequence, actor, cause, \
-     case when $3 = '*' or $3 like '% ' || type || ' %' then data else '{}' end, created_at \
+     case when $3 = '*' or $3 like '% ' || type || ' %' then data else '{}' end, created_at, \
+     case when $3 = '*' or $3 like '% ' || type || ' %' then state end \
      from events where position > $1 order by position limit $2";
 pub const TENANT_AFTER: &str =
     concat!("select ", columns!(), " from events where tenant_id = $1 and position > $2 order by position limit $3");

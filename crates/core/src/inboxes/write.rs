@@ -3,6 +3,7 @@
 use super::{Inbox, get, identifier, sql};
 use crate::conversations::channel::Channel;
 use crate::ctx::Ctx;
+use crate::events::{Change, Event, emit};
 use crate::ids::{EndpointId, InboxId, TeamId};
 use crate::installation::change_configuration;
 use crate::webhooks::{self, CreateEndpoint, Format};
@@ -14,6 +15,8 @@ use tieline_db::{Tx, params};
 pub struct Hook {
     /// Where to post.
     pub url: String,
+    /// Shape of the bodies.
+    pub format: Format,
     /// What replaces `X-Tieline` in header names.
     pub header_prefix: String,
     /// The signing secret, sealed.
@@ -81,7 +84,9 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Made> {
             number
         ],
     )?;
-    Ok(Made { inbox: get(tx, ctx.tenant, id)?, new_hook: endpoint.is_some() })
+    let inbox = get(tx, ctx.tenant, id)?;
+    emit(tx, ctx, &Event::InboxCreated { inbox: &inbox }, None)?;
+    Ok(Made { inbox, new_hook: endpoint.is_some() })
 }
 
 /// Changes an inbox. A new `webhookUrl` keeps the endpoint and its secret.
@@ -120,7 +125,40 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, id: InboxId, cmd: &Update) -> Result<Made>
     let now = tx.now();
     let (team, endpoint) = (team.map(|id| id.0), endpoint.map(|id| id.0));
     tx.execute(sql::UPDATE, &params![ctx.tenant.0, id.0, name, team, endpoint, now])?;
-    Ok(Made { inbox: get(tx, ctx.tenant, id)?, new_hook })
+    let made = get(tx, ctx.tenant, id)?;
+    announce(tx, ctx, &inbox, &made)?;
+    Ok(Made { inbox: made, new_hook })
+}
+
+/// Tells what differs, if anything does.
+fn announce(tx: &mut Tx, ctx: &Ctx, before: &Inbox, after: &Inbox) -> Result<()> {
+    let mut changes = Vec::new();
+    if before.name != after.name {
+        changes.push(Change::new("name", &before.name, &after.name));
+    }
+    let team = |inbox: &Inbox| inbox.team.map(|id| id.to_string());
+    if before.team != after.team {
+        changes.push(Change::new("teamId", team(before), team(after)));
+    }
+    let url = |inbox: &Inbox| inbox.webhook.as_ref().map(|(_, url)| url.clone());
+    if url(before) != url(after) {
+        changes.push(Change::new("webhookUrl", url(before), url(after)));
+    }
+    if before.is_identity_required != after.is_identity_required {
+        changes.push(Change::new("isIdentityRequired", before.is_identity_required, after.is_identity_required));
+    }
+    if before.is_single_conversation != after.is_single_conversation {
+        let (from, to) = (before.is_single_conversation, after.is_single_conversation);
+        changes.push(Change::new("isSingleConversation", from, to));
+    }
+    let settings = |inbox: &Inbox| serde_json::from_str::<serde_json::Value>(&inbox.settings).unwrap_or_default();
+    if settings(before) != settings(after) {
+        changes.push(Change::new("settings", settings(before), settings(after)));
+    }
+    if !changes.is_empty() {
+        emit(tx, ctx, &Event::InboxUpdated { inbox: after, changes: &changes }, None)?;
+    }
+    Ok(())
 }
 
 /// Deletes an inbox with its own webhook endpoint. One that has conversations stays: they came through it.
@@ -145,7 +183,7 @@ fn add_hook(tx: &mut Tx, ctx: &Ctx, inbox: InboxId, name: &str, hook: &Hook) -> 
         description: None,
         url: hook.url.clone(),
         events: vec!["*".to_owned()],
-        format: Format::Native,
+        format: hook.format,
         header_prefix: hook.header_prefix.clone(),
         max_attempts: 10,
         inboxes: Some(vec![inbox]),
@@ -174,8 +212,10 @@ pub fn configure(tx: &mut Tx, ctx: &Ctx, id: InboxId, cmd: &Settings) -> Result<
     if cmd.kept.len() > 64 * 1024 {
         return Err(Error::field("", "too_long", "The settings of an inbox have at most 65536 bytes."));
     }
-    let now = tx.now();
+    let (before, now) = (get(tx, ctx.tenant, id)?, tx.now());
     let params = params![ctx.tenant.0, id.0, cmd.is_identity_required, cmd.is_single_conversation, &cmd.kept, now];
     tx.execute(sql::CONFIGURE, &params)?;
-    get(tx, ctx.tenant, id)
+    let after = get(tx, ctx.tenant, id)?;
+    announce(tx, ctx, &before, &after)?;
+    Ok(after)
 }

@@ -9,7 +9,7 @@ mod edit;
 mod report;
 
 pub use edit::{Edit, edit};
-pub use report::{Report, Reported, report};
+pub use report::{Report, Reported, report, taken_over};
 
 use crate::attachments::{self, Attach, Attached, Attachment};
 use crate::contact_inboxes::ContactInbox;

@@ -32,6 +32,20 @@ pub struct Reported {
 ///
 /// Errors: `not_found`; `not_outbound` for a message that is not ours.
 pub fn report(tx: &mut Tx, ctx: &Ctx, cmd: &Report) -> Result<Reported> {
+    take(tx, ctx, cmd, |before| before.yields_to(&cmd.status))
+}
+
+/// Takes a report that the inbox's webhook has the message after all: beside what [`report`] does, it clears a failure to
+/// deliver it there, whose reason starts with `failure`. A failure that somebody reported stays.
+///
+/// Errors: as [`report`].
+pub fn taken_over(tx: &mut Tx, ctx: &Ctx, message: MessageId, failure: &str) -> Result<Reported> {
+    let cmd = Report { message, status: DeliveryStatus::Sent };
+    let ours = |before: &DeliveryStatus| before.reason().is_some_and(|reason| reason.starts_with(failure));
+    take(tx, ctx, &cmd, |before| before.yields_to(&cmd.status) || ours(before))
+}
+
+fn take(tx: &mut Tx, ctx: &Ctx, cmd: &Report, counts: impl Fn(&DeliveryStatus) -> bool) -> Result<Reported> {
     let found = get(tx, ctx.tenant, cmd.message)?;
     // Under the conversation's lock, so that two reports of one message see each other.
     let mut conversation = lock(tx, ctx.tenant, found.conversation)?;
@@ -40,7 +54,7 @@ pub fn report(tx: &mut Tx, ctx: &Ctx, cmd: &Report) -> Result<Reported> {
         let detail = "Only a message of ours, direction outbound, has a delivery status.";
         return Err(Error::conflict("not_outbound", detail));
     };
-    if !before.yields_to(&cmd.status) {
+    if !counts(&before) {
         message.delivery_status = Some(before);
         return Ok(Reported { message, changed: false });
     }

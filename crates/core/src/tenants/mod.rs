@@ -88,6 +88,8 @@ pub struct Tenant {
     pub wishes: Wishes,
     /// Microseconds UTC.
     pub created_at: i64,
+    /// Events of this partition are frozen with all of the state, because some format wants it.
+    pub keeps_state: bool,
 }
 
 /// What a tenant sets for itself, within its plan.
@@ -144,6 +146,7 @@ fn tenant(row: &Row) -> tieline_db::Result<Tenant> {
         },
         wishes: Wishes { requests_per_minute: row.get(13)?, monthly_quota: row.get(14)?, log_bodies: row.get(15)? },
         created_at: row.get(16)?,
+        keeps_state: row.get(17)?,
     })
 }
 
@@ -173,6 +176,12 @@ pub fn all(read: &mut Read, limit: i64) -> Result<Vec<Tenant>> {
 /// Numbers of up to `limit` partitions, live and test, after this one.
 pub fn after(read: &mut Read, id: TenantId, limit: i64) -> Result<Vec<TenantId>> {
     Ok(read.all(sql::AFTER, &params![id.0, limit], |row| Ok(TenantId(row.get(0)?)))?)
+}
+
+/// From now on events of this partition are frozen with all of the state.
+pub(crate) fn keep_state(tx: &mut Tx, tenant: TenantId) -> Result<()> {
+    tx.execute(sql::KEEP_STATE, &params![tenant.0])?;
+    Ok(())
 }
 
 /// Lets one transaction at a time go on for this tenant; false on SQLite, where there is never another. What was read before

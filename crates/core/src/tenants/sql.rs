@@ -7,7 +7,7 @@ macro_rules! select {
         concat!(
             "select t.id, t.parent_id, t.slug, t.name, t.default_team_id, p.plan_name, p.has_api, p.has_webhooks, \
              p.max_webhooks, p.rate_per_minute, p.rate_burst, p.daily_quota, p.monthly_quota, p.own_rate_per_minute, \
-             p.own_monthly_quota, p.log_bodies, t.created_at \
+             p.own_monthly_quota, p.log_bodies, t.created_at, t.keeps_state \
              from tenants t join tenants p on p.id = coalesce(t.parent_id, t.id) ",
             $rest
         )
@@ -48,6 +48,7 @@ pub static COUNT: Many = Many::new(
         ("archived", Ty::Int),
     ],
 );
+pub const KEEP_STATE: &str = "update tenants set keeps_state = true where id = $1 and not keeps_state";
 pub const SET_DEFAULT_TEAM: &str = "update tenants set default_team_id = $2, updated_at = $3 where id = $1";
 pub const UPDATE_WISHES: &str = "update tenants set own_rate_per_minute = $2, own_monthly_quota = $3, log_bodies = $4, \
      updated_at = $5 where id = $1 or parent_id = $1";

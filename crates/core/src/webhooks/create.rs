@@ -18,7 +18,7 @@ pub struct CreateEndpoint {
     pub description: Option<String>,
     /// Where to post.
     pub url: String,
-    /// Names of events in the log, or `*`; not empty.
+    /// What it subscribes to, as [`Endpoint::events`] holds it; not empty.
     pub events: Vec<String>,
     /// Shape of the bodies.
     pub format: Format,
@@ -49,6 +49,23 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &CreateEndpoint) -> Result<Endpoint> 
     insert(tx, ctx, cmd)
 }
 
+/// Adds an endpoint to an address that no other of the account's in Chatwoot's format has.
+///
+/// Errors: `taken` at `/url`; those of [`create`].
+pub fn create_at_new_url(tx: &mut Tx, ctx: &Ctx, cmd: &CreateEndpoint) -> Result<Endpoint> {
+    is_new_url(tx, ctx, &cmd.url, EndpointId::from_uuid(uuid::Uuid::nil()))?;
+    create(tx, ctx, cmd)
+}
+
+/// Refuses an address that another endpoint than `except` has; two that ask at once come one after the other.
+pub(super) fn is_new_url(tx: &mut Tx, ctx: &Ctx, url: &str, except: EndpointId) -> Result<()> {
+    tenants::lock(tx, ctx.tenant)?;
+    match tx.opt(sql::URL_TAKEN, &params![ctx.tenant.0, url, except.0], |row| row.get::<i64>(0))? {
+        Some(_) => Err(Error::field("/url", "taken", "Url has already been taken.")),
+        None => Ok(()),
+    }
+}
+
 /// Adds an endpoint whatever the plan says.
 pub(crate) fn insert(tx: &mut Tx, ctx: &Ctx, cmd: &CreateEndpoint) -> Result<Endpoint> {
     let (id, number) = (EndpointId::from_uuid(tx.new_id()), tx.take_number()?);
@@ -76,6 +93,9 @@ pub(crate) fn insert(tx: &mut Tx, ctx: &Ctx, cmd: &CreateEndpoint) -> Result<End
         ],
     )?;
     tx.execute(sql::INSERT_STATE, &params![id.0, ctx.tenant.0])?;
+    if cmd.format == Format::Chatwoot {
+        tenants::keep_state(tx, ctx.tenant)?;
+    }
     change_configuration(tx)?;
     get(tx, ctx.tenant, id)
 }

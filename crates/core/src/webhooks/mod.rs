@@ -3,73 +3,24 @@
 mod create;
 mod delete;
 mod disable;
+mod format;
 mod replay;
 mod rotate;
 pub(crate) mod sql;
 mod update;
 
 pub(crate) use create::insert;
-pub use create::{CreateEndpoint, create};
+pub use create::{CreateEndpoint, create, create_at_new_url};
 pub use delete::delete;
 pub use disable::disable;
+pub use format::{CHATWOOT_DEFAULTS, CHATWOOT_WORDS, Format};
 pub use replay::{Missed, Replay, ReplayPage, Wanted, missed, replay, replay_page};
 pub use rotate::{RotateSecret, forget_secrets, rotate};
-pub use update::{UpdateEndpoint, update};
+pub use update::{UpdateEndpoint, update, update_at_new_url};
 
-use crate::events::NAMES;
 use crate::ids::{EndpointId, InboxId, TenantId};
 use crate::{Error, Result};
 use tieline_db::{Read, Row, params};
-
-/// How bodies and headers look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// `/v1`'s events and shapes.
-    Native,
-    /// Atteny's two events in its shapes.
-    Atteny,
-}
-
-/// Atteny's words for events, with ours.
-const ATTENY_WORDS: [(&str, &str); 2] = [("message.created", "message.received"), ("message.sent", "message.sent")];
-
-impl Format {
-    /// All of them.
-    pub const ALL: [Format; 2] = [Format::Native, Format::Atteny];
-
-    /// As stored and on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Format::Native => "native",
-            Format::Atteny => "atteny",
-        }
-    }
-    /// The format of this name.
-    pub fn from_text(text: &str) -> Option<Format> {
-        Format::ALL.into_iter().find(|format| format.as_str() == text)
-    }
-    /// Every event that the format knows, by its name in the log.
-    pub fn events(self) -> Vec<&'static str> {
-        match self {
-            Format::Native => NAMES.to_vec(),
-            Format::Atteny => ATTENY_WORDS.map(|(_, name)| name).to_vec(),
-        }
-    }
-    /// The name in the log of what the format calls `word`.
-    pub fn event(self, word: &str) -> Option<&'static str> {
-        match self {
-            Format::Native => NAMES.iter().copied().find(|name| *name == word),
-            Format::Atteny => ATTENY_WORDS.into_iter().find(|(known, _)| *known == word).map(|(_, name)| name),
-        }
-    }
-    /// What the format calls an event of this name in the log; its own name where it has no other word.
-    pub fn word(self, name: &str) -> &str {
-        match self {
-            Format::Native => name,
-            Format::Atteny => ATTENY_WORDS.into_iter().find(|(_, known)| *known == name).map_or(name, |(word, _)| word),
-        }
-    }
-}
 
 /// Why an endpoint is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +63,7 @@ pub struct Endpoint {
     pub description: Option<String>,
     /// Where to post.
     pub url: String,
-    /// Names of events in the log, or `*`; [`Format::word`] says what the format calls them.
+    /// What it subscribes to, or `*`; [`Format::word`] says what the format calls it.
     pub events: Vec<String>,
     /// Shape of the bodies.
     pub format: Format,
@@ -138,6 +89,8 @@ pub struct Endpoint {
     pub previous_secret: Option<(Vec<u8>, i64)>,
     /// How it has been doing.
     pub health: HealthRow,
+    /// Whether it is the one that an inbox has of its own.
+    pub is_inboxes: bool,
     /// Microseconds UTC.
     pub created_at: i64,
     /// Microseconds UTC.
@@ -166,7 +119,7 @@ impl Endpoint {
     }
     /// Whether it subscribes to events of this name and inbox, on or off.
     pub fn subscribes(&self, name: &str, inbox: Option<InboxId>) -> bool {
-        self.events.iter().any(|event| event == "*" || event == name)
+        self.events.iter().any(|event| self.format.hears(event, name))
             && self.inboxes.as_ref().is_none_or(|inboxes| inbox.is_some_and(|inbox| inboxes.contains(&inbox)))
     }
 }
@@ -208,12 +161,18 @@ pub(crate) fn endpoint(row: &Row) -> tieline_db::Result<Endpoint> {
             last_failure_at: row.get(24)?,
         },
         number: row.get(25)?,
+        is_inboxes: row.get(26)?,
     })
 }
 
 /// One endpoint of the tenant.
 pub fn get(read: &mut Read, tenant: TenantId, id: EndpointId) -> Result<Endpoint> {
     read.opt(sql::GET, &params![tenant.0, id.0], endpoint)?.ok_or_else(|| Error::not_found("webhook"))
+}
+
+/// The endpoint of the tenant with this number.
+pub fn by_number(read: &mut Read, tenant: TenantId, number: i64) -> Result<Endpoint> {
+    read.opt(sql::BY_NUMBER, &params![tenant.0, number], endpoint)?.ok_or_else(|| Error::not_found("webhook"))
 }
 
 /// Up to `limit` endpoints of the tenant, newest first, after one of them.
@@ -230,8 +189,15 @@ pub fn for_sending(read: &mut Read, id: EndpointId) -> Result<Option<Endpoint>> 
 /// The names of the events that any active endpoint of the installation asks for, each between spaces; `*` for all; none
 /// when there is no active endpoint.
 pub fn wanted_events(read: &mut Read) -> Result<Option<String>> {
-    let lists = read.all(sql::WANTED_EVENTS, &[], |row| row.get::<String>(0))?;
-    let mut names: Vec<&str> = lists.iter().flat_map(|list| list.split(' ')).collect();
+    let lists = read.all(sql::WANTED_EVENTS, &[], |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?)))?;
+    let mut names: Vec<&str> = Vec::new();
+    for (list, format) in &lists {
+        let events = list.split(' ');
+        match Format::from_text(format) {
+            Some(Format::Chatwoot) => events.for_each(|word| format::sources(word).for_each(|name| names.push(name))),
+            _ => names.extend(events),
+        }
+    }
     names.sort_unstable();
     names.dedup();
     Ok(match names.as_slice() {

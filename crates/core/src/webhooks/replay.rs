@@ -124,18 +124,18 @@ pub fn replay_page(read: &mut Read, tenant: TenantId, wanted: &Wanted) -> Result
         let keys: Vec<Key> = candidates.iter().map(Key::of).collect();
         let given = given(read, tenant, endpoint.id, &keys)?;
         for (event, given) in candidates.into_iter().zip(given) {
-            if again.len() + missing.len() == REPLAY_LIMIT || bytes > REPLAY_BYTES {
+            if again.len() + missing.len() >= REPLAY_LIMIT || bytes > REPLAY_BYTES {
                 break 'pages;
             }
             position = event.position;
-            match given {
-                Some((id, Status::Failed)) if wanted.failed => again.push(id),
-                Some((id, Status::Cancelled)) if wanted.cancelled => again.push(id),
-                None if wanted.missing => {
-                    bytes += event.data.len();
-                    missing.push(event);
-                }
-                _ => {}
+            again.extend(given.iter().filter_map(|(id, status)| match status {
+                Status::Failed if wanted.failed => Some(*id),
+                Status::Cancelled if wanted.cancelled => Some(*id),
+                _ => None,
+            }));
+            if given.is_empty() && wanted.missing {
+                bytes += event.data.len();
+                missing.push(event);
             }
         }
         position = last.0;
@@ -166,7 +166,7 @@ pub fn replay(tx: &mut Tx, ctx: &Ctx, cmd: &Replay) -> Result<u64> {
         .collect();
     let given = given(tx, ctx.tenant, cmd.endpoint, &keys)?;
     let fresh: Vec<NewDelivery> =
-        cmd.create.iter().zip(given).filter(|(_, given)| given.is_none()).map(|(new, _)| new.clone()).collect();
+        cmd.create.iter().zip(given).filter(|(_, given)| given.is_empty()).map(|(new, _)| new.clone()).collect();
     deliveries::insert(tx, &fresh)?;
     count += fresh.len() as u64;
     Ok(count)
@@ -185,14 +185,14 @@ impl Key {
     }
 }
 
-/// For each event the delivery that the endpoint was given of it, if any.
+/// For each event the deliveries that the endpoint was given of it: none, one, or two in a format that tells it so.
 fn given(
     read: &mut Read,
     tenant: TenantId,
     endpoint: EndpointId,
     keys: &[Key],
-) -> Result<Vec<Option<(DeliveryId, Status)>>> {
-    let mut found = vec![None; keys.len()];
+) -> Result<Vec<Vec<(DeliveryId, Status)>>> {
+    let mut found = vec![Vec::new(); keys.len()];
     let (mut in_conversation, mut alone) = (Vec::new(), Vec::new());
     let (mut first, mut second): (Vec<Param>, Vec<Param>) = (Vec::new(), Vec::new());
     for (index, key) in keys.iter().enumerate() {
@@ -216,7 +216,7 @@ fn given(
             let (ordinal, id, status): (i64, uuid::Uuid, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
             let status = Status::from_text(&status);
             let status = status.ok_or_else(|| tieline_db::Error::Sql("unknown status in deliveries".into()))?;
-            found[indexes[ordinal as usize]] = Some((DeliveryId::from_uuid(id), status));
+            found[indexes[ordinal as usize]].push((DeliveryId::from_uuid(id), status));
             Ok(())
         })?;
     }

@@ -6,7 +6,8 @@ macro_rules! select {
             "select w.tenant_id, w.id, w.name, w.description, w.url, w.events, w.format, w.header_prefix, w.max_attempts, \
              w.inbox_ids, w.is_active, w.disabled_reason, w.active_after, w.disabled_at, w.secret_sealed, w.secret_prefix, \
              w.previous_secret_sealed, w.previous_secret_until, w.created_at, w.updated_at, s.consecutive_failures, \
-             s.first_failure_at, s.next_probe_at, s.last_success_at, s.last_failure_at, w.number \
+             s.first_failure_at, s.next_probe_at, s.last_success_at, s.last_failure_at, w.number, \
+             exists (select 1 from inboxes i where i.tenant_id = w.tenant_id and i.endpoint_id = w.id) \
              from webhook_endpoints w join endpoint_states s on s.endpoint_id = w.id ",
             $rest
         )
@@ -14,6 +15,11 @@ macro_rules! select {
 }
 
 pub const GET: &str = select!("where w.tenant_id = $1 and w.id = $2");
+pub const BY_NUMBER: &str = select!("where w.tenant_id = $1 and w.number = $2");
+/// Chatwoot's accounts have one webhook for each address; an inbox's own does not count.
+pub const URL_TAKEN: &str = "select 1 from webhook_endpoints w where w.tenant_id = $1 and w.url = $2 and w.id <> $3 \
+     and w.format = 'chatwoot' and not exists \
+     (select 1 from inboxes i where i.tenant_id = w.tenant_id and i.endpoint_id = w.id) limit 1";
 /// Newest first: ids grow with time.
 pub const LIST: &str = select!("where w.tenant_id = $1 and w.id < $2 order by w.id desc limit $3");
 /// Claim of a loop: the sender asks by the endpoint whose lease it holds.
@@ -21,7 +27,7 @@ pub const FOR_SENDING: &str =
     select!("where w.tenant_id = (select tenant_id from endpoint_states where endpoint_id = $1) and w.id = $1");
 pub const ACTIVE: &str = select!("where w.tenant_id = $1 and w.is_active order by w.id limit 2000");
 /// Of the fan-out, over all tenants.
-pub const WANTED_EVENTS: &str = "select distinct events from webhook_endpoints where is_active";
+pub const WANTED_EVENTS: &str = "select distinct events, format from webhook_endpoints where is_active";
 /// An inbox's own endpoint does not count.
 pub const COUNT: &str = "select count(*) from webhook_endpoints w where w.tenant_id = $1 and not exists \
      (select 1 from inboxes i where i.tenant_id = w.tenant_id and i.endpoint_id = w.id)";

@@ -1,5 +1,6 @@
 //! Changing an endpoint, and switching it off and on.
 
+use super::create::is_new_url;
 use super::{DisabledReason, Endpoint, get, sql};
 use crate::Result;
 use crate::ctx::Ctx;
@@ -18,7 +19,7 @@ pub struct UpdateEndpoint {
     pub description: Option<Option<String>>,
     /// Where to post.
     pub url: Option<String>,
-    /// Names of events in the log, or `*`; not empty.
+    /// What it subscribes to, as [`Endpoint::events`] holds it; not empty.
     pub events: Option<Vec<String>>,
     /// Off, or on: see [`update`].
     pub is_active: Option<bool>,
@@ -28,6 +29,16 @@ pub struct UpdateEndpoint {
     pub inboxes: Option<Option<Vec<InboxId>>>,
     /// What replaces `X-Tieline` in header names.
     pub header_prefix: Option<String>,
+}
+
+/// Changes an endpoint of an account in Chatwoot's format.
+///
+/// Errors: `taken` at `/url`; those of [`update`].
+pub fn update_at_new_url(tx: &mut Tx, ctx: &Ctx, id: EndpointId, cmd: &UpdateEndpoint) -> Result<Endpoint> {
+    if let Some(url) = &cmd.url {
+        is_new_url(tx, ctx, url, id)?;
+    }
+    update(tx, ctx, id, cmd).map(|(endpoint, _)| endpoint)
 }
 
 /// Changes an endpoint; answers it and whether this switched it on.

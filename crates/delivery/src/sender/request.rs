@@ -6,7 +6,7 @@ use crate::egress::CheckedUrl;
 use crate::sign::{self, HeaderPrefix, HeaderStyle, PreparedSecret, Signer};
 use bytes::Bytes;
 use tieline_core::deliveries::Waiting;
-use tieline_core::webhooks::Endpoint;
+use tieline_core::webhooks::{Endpoint, Format};
 
 /// An endpoint's settings, prepared.
 pub(super) struct Prepared {
@@ -26,7 +26,10 @@ impl Prepared {
                 text.map(|text| PreparedSecret::new(&text)).ok_or("The signing secret cannot be opened: rotate it.")
             };
             let prefix = HeaderPrefix::parse(&endpoint.header_prefix).map_err(str::to_owned)?;
-            let style = HeaderStyle::Product(prefix);
+            let style = match endpoint.format {
+                Format::Native | Format::Atteny => HeaderStyle::Product(prefix),
+                Format::Chatwoot => HeaderStyle::Chatwoot,
+            };
             let newest = open(&endpoint.secret)?;
             let alone = Signer::new(newest.clone(), Vec::new(), style.clone());
             let both = match &endpoint.previous_secret {
@@ -45,7 +48,11 @@ impl Prepared {
             Some((signer, until)) if now < *until => signer,
             _ => alone,
         };
-        let (webhook_id, delivery_id) = (delivery.event.to_string(), delivery.id.to_string());
+        let (webhook_id, delivery_id) = match self.endpoint.format {
+            Format::Native | Format::Atteny => (delivery.event.to_string(), delivery.id.to_string()),
+            // One event may be told in two words: whoever drops repeats by the id must not drop the second.
+            Format::Chatwoot => (format!("{}_{}", delivery.event, delivery.event_type), delivery.id.0.to_string()),
+        };
         let attempt = sign::Attempt {
             webhook_id: &webhook_id,
             event: &delivery.event_type,

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use tieline_core::attachments::link::{DEFAULT_TTL_US, Links};
 use tieline_core::contacts::Upsert;
 use tieline_core::conversations::channel::Channel;
 use tieline_core::conversations::{Conversation, Customer};
@@ -21,6 +22,7 @@ use tieline_core::webhooks::{self, CreateEndpoint, Format, RotateSecret, UpdateE
 use tieline_core::{Error, Kind, MIGRATIONS, Result};
 use tieline_db::{Config, Db, Limits, params};
 use tieline_delivery::SECRET_CONTEXT;
+use tieline_delivery::chatwoot::Scene;
 use tieline_delivery::egress::EgressPolicy;
 use tieline_delivery::fan_out::FanOutLoop;
 use tieline_delivery::handover::handover;
@@ -84,6 +86,13 @@ fn counted(bytes: &mut [u8]) -> Result<()> {
     let number = NEXT.with(|next| next.replace(next.get() + 1));
     bytes.iter_mut().zip(number.to_le_bytes().iter().cycle()).for_each(|(byte, part)| *byte = *part);
     Ok(())
+}
+
+/// What bodies of Chatwoot's format are made with.
+fn scene() -> Scene {
+    let keyring = Arc::new(Keyring::from_bytes([7; 32]));
+    let links = Links::new(&keyring, "http://127.0.0.1", DEFAULT_TTL_US);
+    Scene::new(keyring, &links)
 }
 
 fn rules() -> Rules {
@@ -236,7 +245,7 @@ impl World {
         let post = NodePost { shared: self.shared.clone(), node: number };
         let mut sender = Sender::new(self.db.clone(), post, settings, due_receiver, paused);
         sender.by_hand();
-        let fan_out = FanOutLoop::new(self.db.clone(), due);
+        let fan_out = FanOutLoop::new(self.db.clone(), due, scene());
         self.nodes.push(Node { sender, fan_out, _running: running });
     }
 

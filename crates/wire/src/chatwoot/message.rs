@@ -49,7 +49,8 @@ pub fn content_attributes(m: &Message) -> Value {
     attributes
 }
 
-fn content_type(m: &Message) -> &str {
+/// What kind of content it is.
+pub fn content_type(m: &Message) -> &str {
     m.content.as_ref().map_or(TEXT, |content| content.kind.as_str())
 }
 
@@ -84,7 +85,8 @@ pub fn attachment(m: &Message, place: usize, file: &Attachment, account: i64) ->
     view
 }
 
-fn attachments(m: &Message, account: i64) -> Option<Value> {
+/// Its files; none where there are none.
+pub fn attachments(m: &Message, account: i64) -> Option<Value> {
     let files = m.attachments.iter().enumerate();
     (!m.attachments.is_empty()).then(|| files.map(|(place, file)| attachment(m, place, file, account)).collect())
 }

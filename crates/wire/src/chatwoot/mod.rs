@@ -5,6 +5,9 @@ pub mod conversation;
 pub mod inbox;
 pub mod message;
 pub mod people;
+pub mod state;
+pub mod subscription;
+pub mod webhook;
 
 use serde_json::{Map, Value};
 use tieline_core::time::Micros;

@@ -2,13 +2,14 @@
 
 use super::contact::ContactView;
 use super::conversation::ConversationView;
+use super::inbox::InboxView;
 use super::message::MessageView;
 use super::webhook::WebhookView;
 use super::{Instant, Shown};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
-use tieline_core::events::{Assignment, Change, Event, Stored};
+use tieline_core::events::{Assignment, Change, Event, Frozen, Stored};
 use tieline_core::ids::{TeamId, UserId};
 use tieline_core::webhooks::Endpoint;
 
@@ -69,6 +70,10 @@ struct Data<'a> {
     tag: Option<TagView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook: Option<WebhookView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inbox: Option<InboxView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_private: Option<bool>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
 }
@@ -76,8 +81,14 @@ struct Data<'a> {
 /// Largest data of an event, bytes; beyond it a message's HTML is left out and `truncated` says so (contract D4.3).
 pub const DATA_LIMIT: usize = 256 * 1024;
 
-/// Writes the data of an event (contract D4.3). This is what [`tieline_core::ctx::Ctx::render`] is set to.
-pub fn data(event: &Event) -> String {
+/// Freezes the data of an event, and nothing else: a [`tieline_core::ctx::Ctx::render`] for tenants without receivers that
+/// are shown more.
+pub fn data(event: &Event) -> Frozen {
+    data_text(event).into()
+}
+
+/// Writes the data of an event (contract D4.3).
+pub fn data_text(event: &Event) -> String {
     let whole = text(&parts(event));
     if whole.len() <= DATA_LIMIT {
         return whole;
@@ -85,6 +96,7 @@ pub fn data(event: &Event) -> String {
     match event {
         Event::MessageReceived { message, conversation }
         | Event::MessageSent { message, conversation }
+        | Event::NoteAdded { message, conversation }
         | Event::MessageUpdated { message, conversation, .. } => {
             let short = tieline_core::messages::Message { html: None, ..(*message).clone() };
             let changes = match event {
@@ -123,7 +135,9 @@ fn parts<'a>(event: &'a Event) -> Data<'a> {
             merged_into: Some(ConversationView::of(into)),
             ..none
         },
-        Event::MessageReceived { message, conversation } | Event::MessageSent { message, conversation } => Data {
+        Event::MessageReceived { message, conversation }
+        | Event::MessageSent { message, conversation }
+        | Event::NoteAdded { message, conversation } => Data {
             message: Some(MessageView::of(message)),
             conversation: Some(ConversationView::of(conversation)),
             ..none
@@ -149,6 +163,13 @@ fn parts<'a>(event: &'a Event) -> Data<'a> {
             tag: Some(TagView { slug: &tag.slug, name: &tag.name }),
             ..none
         },
+        Event::Typing { conversation, is_private, .. } => {
+            Data { conversation: Some(ConversationView::of(conversation)), is_private: Some(*is_private), ..none }
+        }
+        Event::InboxCreated { inbox } => Data { inbox: Some(InboxView::of(inbox, None)), ..none },
+        Event::InboxUpdated { inbox, changes } => {
+            Data { inbox: Some(InboxView::of(inbox, None)), changes: Some(Changes(changes)), ..none }
+        }
         Event::WebhookDisabled { endpoint } => Data { webhook: Some(WebhookView::of(endpoint)), ..none },
     }
 }

@@ -19,7 +19,7 @@ pub struct WebhookView<'a> {
     url: &'a str,
     /// Names of events in the words of the format, or `*`.
     events: Vec<&'a str>,
-    /// `native` or `atteny`.
+    /// `native`, `atteny` or `chatwoot`.
     format: &'static str,
     header_prefix: &'a str,
     max_attempts: i64,
