@@ -12,9 +12,9 @@ use tieline_core::ids::TenantId;
 use tieline_core::limits::Meters;
 use tieline_core::secrets::Keyring;
 use tieline_db::Db;
-use tieline_delivery::chatwoot::Scene;
 use tieline_delivery::egress::Guard;
 use tieline_delivery::files::Files;
+use tieline_delivery::render::Scene;
 
 /// The handle of a running server; cheap to clone.
 #[derive(Clone)]

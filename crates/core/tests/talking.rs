@@ -215,7 +215,7 @@ impl Model {
                 self.engagement = Some(Engagement::Engaged);
             }
             Step::Ai => self.events.push("message.sent"),
-            Step::Note => {}
+            Step::Note => self.events.push("note.added"),
             Step::Archive => self.to(Status::Archived, None),
             Step::Activate | Step::Snooze(_) | Step::Finish if archived => return Err("invalid_transition"),
             Step::Activate => self.to(Status::Active, None),
@@ -437,7 +437,7 @@ async fn every_verb(desk: &Desk) -> Vec<String> {
 /// Number, status, engagement, tags, subject, metadata, events and whether merged.
 const SEEN: [&str; 5] = [
     "[(5, 19), (5, 19), (5, 19), (5, 19), (1, 0), (1, 0), (5, 17), (5, 17), (7, 0), (7, 0)]",
-    "1 done Some(Pending) [\"vip\"] None {} 8 true",
+    "1 done Some(Pending) [\"vip\"] None {} 9 true",
     "2 archived Some(Pending) [\"vip\"] None {} 8 false",
     "3 active None [] Some(\"s\") {\"a\":1} 4 false",
     "24 active Some(Pending) [] None {} 2 false",

@@ -7,8 +7,8 @@
 //! Where several do (PostgreSQL) the transaction that fans out first gives committed events their places in the log, one
 //! such transaction at a time over all nodes (docs/adr/0006): whoever is next goes on where that one ended.
 
-use crate::chatwoot::{Scene, View};
 use crate::handover::{Batch, Giver, Share};
+use crate::render::{Scene, bodies};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -226,24 +226,6 @@ fn render(read: &mut Read, scene: &Scene, wanted: &[(&Stored, &Endpoint)]) -> Re
         }
     }
     Ok(deliveries)
-}
-
-/// The bodies of an event for an endpoint, each with its name in the format; `last` is the place in the conversation of
-/// what the endpoint was given last, and moves on.
-pub fn bodies(
-    read: &mut Read,
-    view: &mut View<'_>,
-    endpoint: &Endpoint,
-    event: &Stored,
-    last: &mut Option<i64>,
-) -> Result<Vec<(String, String)>> {
-    if endpoint.format == Format::Chatwoot {
-        let bodies = view.bodies(read, endpoint, event, last)?;
-        return Ok(bodies.into_iter().map(|(word, body)| (word.to_owned(), body)).collect());
-    }
-    let previous = std::mem::replace(last, event.sequence);
-    let body = tieline_wire::body(endpoint.format, event, previous);
-    Ok(vec![(endpoint.format.word(&event.name).to_owned(), body)])
 }
 
 /// What each endpoint was last given of each conversation; the first event of a conversation needs no look-up.

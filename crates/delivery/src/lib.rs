@@ -14,6 +14,7 @@ pub mod handover;
 pub mod housekeeping;
 pub mod nodes;
 pub mod queue;
+pub mod render;
 pub mod schedule;
 pub mod sender;
 pub mod sign;

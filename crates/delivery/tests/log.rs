@@ -14,9 +14,9 @@ use tieline_core::tenants::{self, CreateTenant, Plan};
 use tieline_core::webhooks::{self, CreateEndpoint, Endpoint, Format};
 use tieline_core::{Error, MIGRATIONS};
 use tieline_db::{Config, Db, Tx, params};
-use tieline_delivery::chatwoot::Scene;
 use tieline_delivery::fan_out::FanOutLoop;
 use tieline_delivery::handover::handover;
+use tieline_delivery::render::Scene;
 use tieline_testkit::postgres::Database;
 use tieline_wire::native::event;
 

@@ -24,10 +24,11 @@ const BELOW: &[(&str, &[&str])] = &[
 /// All that `api` may name of `delivery`, which otherwise stands beside it: the check of an address, which must give the same
 /// answer when it is saved as when it is called; the making of a webhook's secret; and the store of attachments' bytes, which
 /// uploads and fetches share.
-const OF_DELIVERY_IN_API: [&str; 5] = [
+const OF_DELIVERY_IN_API: [&str; 6] = [
     "tieline_delivery::SECRET_CONTEXT",
     "tieline_delivery::egress",
     "tieline_delivery::files",
+    "tieline_delivery::render",
     "tieline_delivery::sign",
     "tieline_delivery::{SECRET_CONTEXT, sign}",
 ];
@@ -255,7 +256,7 @@ fn owned_words(source: &Source, name: &str, refusals: &mut Vec<String>) {
         {
             refuse(
                 "tieline_delivery",
-                "api may ask delivery to check an address, make a secret and keep attachments' bytes, and nothing else",
+                "api may ask delivery to check an address, make a secret, render events again and keep attachments' bytes, and nothing else",
             );
         }
     }

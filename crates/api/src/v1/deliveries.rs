@@ -20,7 +20,7 @@ use tieline_core::ids::{DeliveryId, EndpointId};
 use tieline_core::keys::scopes::Scope;
 use tieline_core::time::Micros;
 use tieline_core::webhooks::{self, Replay, Wanted};
-use tieline_delivery::fan_out;
+use tieline_delivery::render;
 use tieline_wire::native::webhook::{DeliveryView, DeliveryWithBody};
 use tieline_wire::native::{Shown, event};
 use utoipa::ToSchema;
@@ -239,7 +239,7 @@ async fn replay(
             let page = webhooks::replay_page(read, tenant, &wanted)?;
             let (mut view, mut create) = (scene.view(), Vec::new());
             for (event, previous) in &page.missing {
-                for (event_type, body) in fan_out::bodies(read, &mut view, &endpoint, event, &mut previous.clone())? {
+                for (event_type, body) in render::bodies(read, &mut view, &endpoint, event, &mut previous.clone())? {
                     create.push(NewDelivery {
                         endpoint: id,
                         tenant,

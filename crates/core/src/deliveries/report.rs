@@ -7,20 +7,21 @@ use crate::events::Render;
 use crate::ids::{MessageId, TenantId};
 use crate::messages::status::DeliveryStatus;
 use crate::messages::{self, Report};
+use crate::webhooks::Format;
 use crate::{Kind, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use tieline_db::{Param, Tx, params};
 
-/// What the reason of our failures starts with: a later success takes them back.
+/// What the reason of our failures starts with: in Chatwoot's format a later success takes them back.
 const FAILURE: &str = "The inbox's webhook ";
 
 /// Moves the delivery status of messages by the ends of recorded attempts, in the same transaction, and says so in events.
 /// Endpoints that are no inbox's own cost one look-up.
 pub fn report(tx: &mut Tx, render: Render, attempts: &[Attempt], recorded: &Recorded) -> Result<()> {
-    for ((tenant, message), status) in carried(tx, attempts, recorded)? {
+    for ((tenant, message), (status, takes_back)) in carried(tx, attempts, recorded)? {
         let ctx = Ctx::system(tenant, render);
         let reported = match status {
-            DeliveryStatus::Sent => messages::taken_over(tx, &ctx, message, FAILURE),
+            DeliveryStatus::Sent if takes_back => messages::taken_over(tx, &ctx, message, FAILURE),
             status => messages::report(tx, &ctx, &Report { message, status }),
         };
         match reported {
@@ -32,12 +33,13 @@ pub fn report(tx: &mut Tx, render: Render, attempts: &[Attempt], recorded: &Reco
     Ok(())
 }
 
-/// What was heard of which message; of two reports in one batch the stronger.
+/// What was heard of which message, of two reports in one batch the stronger; and whether it is to take back a failure of
+/// ours, as Chatwoot's format has it.
 fn carried(
     tx: &mut Tx,
     attempts: &[Attempt],
     recorded: &Recorded,
-) -> Result<BTreeMap<(TenantId, MessageId), DeliveryStatus>> {
+) -> Result<BTreeMap<(TenantId, MessageId), (DeliveryStatus, bool)>> {
     let mut reports = BTreeMap::new();
     let ended: Vec<(&Attempt, DeliveryStatus)> = attempts
         .iter()
@@ -51,12 +53,12 @@ fn carried(
     let endpoints: BTreeSet<_> = ended.iter().map(|(attempt, _)| (attempt.tenant, attempt.endpoint)).collect();
     let endpoints: Vec<_> = endpoints.into_iter().collect();
     let rows: Vec<Param> = endpoints.iter().flat_map(|(tenant, endpoint)| params![tenant.0, endpoint.0]).collect();
-    let mut own = BTreeSet::new();
+    let mut own = BTreeMap::new();
     tx.select_many(&sql::OWN_ENDPOINTS, &rows, |row| {
-        own.insert(endpoints[row.get::<i64>(0)? as usize].1);
+        own.insert(endpoints[row.get::<i64>(0)? as usize].1, row.get::<String>(1)? == Format::Chatwoot.as_str());
         Ok(())
     })?;
-    let ended: Vec<_> = ended.into_iter().filter(|(attempt, _)| own.contains(&attempt.endpoint)).collect();
+    let ended: Vec<_> = ended.into_iter().filter(|(attempt, _)| own.contains_key(&attempt.endpoint)).collect();
     let rows: Vec<Param> = ended
         .iter()
         .flat_map(|(attempt, _)| params![attempt.tenant.0, attempt.endpoint.0, attempt.delivery.0])
@@ -79,9 +81,10 @@ fn carried(
         // Data that names no message is passed over: it must not keep attempts from being recorded.
         let Ok(data) = serde_json::from_str::<Data>(&data) else { continue };
         let Ok(id) = data.message.id.parse::<MessageId>() else { continue };
-        let heard = reports.entry((attempt.tenant, id)).or_insert_with(|| status.clone());
-        if heard.yields_to(status) {
-            *heard = status.clone();
+        let takes_back = own.get(&attempt.endpoint).copied().unwrap_or(false);
+        let heard = reports.entry((attempt.tenant, id)).or_insert_with(|| (status.clone(), takes_back));
+        if heard.0.yields_to(status) {
+            *heard = (status.clone(), takes_back);
         }
     }
     Ok(reports)

@@ -199,7 +199,8 @@ pub static CARRIED: Many = Many::new(
     &[("tenant_id", Ty::Int), ("endpoint_id", Ty::Uuid), ("id", Ty::Uuid)],
 );
 pub static OWN_ENDPOINTS: Many = Many::new(
-    "select :ord from inboxes i where i.tenant_id = :tenant_id and i.endpoint_id = :endpoint_id",
+    "select :ord, w.format from inboxes i join webhook_endpoints w on w.tenant_id = i.tenant_id and w.id = i.endpoint_id \
+     where i.tenant_id = :tenant_id and i.endpoint_id = :endpoint_id",
     &[("tenant_id", Ty::Int), ("endpoint_id", Ty::Uuid)],
 );
 

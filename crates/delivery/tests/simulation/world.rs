@@ -22,11 +22,11 @@ use tieline_core::webhooks::{self, CreateEndpoint, Format, RotateSecret, UpdateE
 use tieline_core::{Error, Kind, MIGRATIONS, Result};
 use tieline_db::{Config, Db, Limits, params};
 use tieline_delivery::SECRET_CONTEXT;
-use tieline_delivery::chatwoot::Scene;
 use tieline_delivery::egress::EgressPolicy;
 use tieline_delivery::fan_out::FanOutLoop;
 use tieline_delivery::handover::handover;
 use tieline_delivery::queue::Rules;
+use tieline_delivery::render::Scene;
 use tieline_delivery::schedule::{HealthRules, RetrySchedule};
 use tieline_delivery::sender::{Sender, Settings};
 use tieline_delivery::sign;
