@@ -17,3 +17,27 @@ create table participants (
   primary key (tenant_id, conversation_id, user_id)
 ) {{without_rowid}};
 create index participants_user on participants (tenant_id, user_id, conversation_id);
+
+-- Tags of contacts, in the words of conversations.
+create table contact_tags (
+  tenant_id bigint not null,
+  contact_id uuid not null,
+  tag_id uuid not null,
+  created_at bigint not null,
+  primary key (tenant_id, contact_id, tag_id)
+) {{without_rowid}};
+create index contact_tags_tag on contact_tags (tenant_id, tag_id, contact_id);
+-- Whoever nobody knows an address of: few, and left out of totals.
+create index contacts_nameless on contacts (tenant_id) where email is null and phone is null and external_id is null;
+-- Totals of a queue: those that somebody has, and those that bots hold.
+create index conversations_agent on conversations (tenant_id, agent_id, status, is_held) where agent_id is not null;
+create index conversations_held on conversations (tenant_id, status) where is_held;
+{{sqlite
+insert into sqlite_stat1 (tbl, idx, stat) values
+  ('contact_tags', 'contact_tags', '1000000 1000000 2 1'),
+  ('contact_tags', 'contact_tags_tag', '1000000 1000000 20000 1'),
+  ('contacts', 'contacts_nameless', '1000 1000'),
+  ('conversations', 'conversations_agent', '500000 500000 10000 5000 4000'),
+  ('conversations', 'conversations_held', '1000 1000 500');
+analyze sqlite_schema;
+}}

@@ -11,10 +11,10 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
-use tieline_core::conversations::{self, Conversation};
+use tieline_core::conversations::{self, Conversation, Sight};
 use tieline_core::ctx::{Actor, ActorKind, Ctx};
 use tieline_core::error::{Error, Kind};
-use tieline_core::ids::{InboxId, TenantId};
+use tieline_core::ids::{InboxId, TenantId, UserId};
 use tieline_core::inboxes;
 use tieline_core::limits::Who;
 use tieline_core::tenants::{self, Tenant};
@@ -70,11 +70,17 @@ impl Agent {
             false => Ok(Some(inboxes::of_member(read, self.tenant.id, self.user.id)?.into_iter().collect())),
         }
     }
-    /// The conversation of this number, if the user may see it.
+    /// Whose eyes lists are read with; none for all.
+    pub fn viewer(&self) -> Option<UserId> {
+        (!self.is_admin()).then_some(self.user.id)
+    }
+    /// The conversation of this number, if the user may see it: through its inbox or its team.
     pub fn conversation(&self, read: &mut Read, number: i64) -> Result<Conversation, Error> {
         let v = conversations::by_number(read, self.tenant.id, number)?;
-        self.sees(read, v.inbox)?;
-        Ok(v)
+        match Sight::of(read, self.tenant.id, self.viewer())?.covers(v.inbox, v.team) {
+            true => Ok(v),
+            false => Err(Error::new(Kind::Forbidden, "not_authorized", "You are not authorized to do this action")),
+        }
     }
     /// Refuses an inbox that the user may not see.
     pub fn sees(&self, read: &mut Read, inbox: InboxId) -> Result<(), Error> {

@@ -16,6 +16,7 @@ mod params;
 mod people;
 mod probes;
 mod public;
+mod queue;
 mod refused;
 mod view;
 
@@ -108,11 +109,14 @@ pub fn routes(hub: Hub) -> Router {
             get(contacts::show).put(contacts::update).patch(contacts::update).delete(contacts::delete),
         ),
         (format!("{account}/contacts/{{contact}}/conversations"), get(contacts::conversations)),
+        (format!("{account}/contacts/{{contact}}/labels"), get(contacts::labels_shown).post(contacts::set_labels)),
         (format!("{account}/contacts/{{contact}}/contactable_inboxes"), get(contacts::contactable)),
         (format!("{account}/contacts/{{contact}}/contact_inboxes"), post(contacts::attach)),
         (format!("{account}/contacts/{{contact}}/destroy_custom_attributes"), post(contacts::forget_attributes)),
-        (format!("{account}/conversations"), get(conversations::list).post(conversations::create)),
-        (format!("{account}/conversations/meta"), get(conversations::meta)),
+        (format!("{account}/conversations"), get(queue::list).post(conversations::create)),
+        (format!("{account}/conversations/meta"), get(queue::counts)),
+        (format!("{account}/conversations/filter"), post(queue::filter)),
+        (format!("{account}/conversations/search"), get(queue::search)),
         (
             format!("{account}/conversations/{{conversation}}"),
             get(conversations::show).patch(conversations::update).put(conversations::update),

@@ -6,8 +6,7 @@ use super::{Conversation, Priority, set_tag};
 use crate::ctx::Ctx;
 use crate::events::Batch;
 use crate::ids::ConversationId;
-use crate::tags::{self, slug};
-use crate::{Error, Result};
+use crate::{Result, tags};
 use tieline_db::Tx;
 
 /// Changes; what is none stays.
@@ -51,15 +50,7 @@ pub fn amend(tx: &mut Tx, ctx: &Ctx, id: ConversationId, cmd: &Amend) -> Result<
 }
 
 fn relabel(tx: &mut Tx, ctx: &Ctx, mut v: Conversation, labels: &[String]) -> Result<Conversation> {
-    let mut wanted = Vec::with_capacity(labels.len());
-    for label in labels.iter().map(|label| label.trim().to_lowercase()).filter(|label| !label.is_empty()) {
-        let made = slug::check(&label, "/labels").is_ok().then(|| label.clone()).or_else(|| slug::from_name(&label));
-        let slug = made.ok_or_else(|| Error::field("/labels", "invalid_slug", "A label has letters or digits."))?;
-        if !v.tags.contains(&slug) && tags::known_many(tx, &[(ctx.tenant, &[slug.clone()][..])])?[0].0.is_empty() {
-            tags::create(tx, ctx, &tags::Create { slug: Some(slug.clone()), name: label, description: None })?;
-        }
-        wanted.push(slug);
-    }
+    let wanted: Vec<String> = tags::of_labels(tx, ctx, labels)?.into_iter().map(|(_, slug)| slug).collect();
     for gone in v.tags.clone().iter().filter(|slug| !wanted.contains(slug)) {
         v = set_tag(tx, ctx, v.id, gone, false)?;
     }

@@ -11,8 +11,10 @@ mod open;
 mod open_in;
 mod participants;
 mod priority;
+mod search;
 mod seen;
 pub(crate) mod sql;
+mod standing;
 pub mod status;
 mod tagging;
 mod update;
@@ -22,15 +24,17 @@ pub use append::{Append, AppendVerb, Appended};
 pub(crate) use change::{hold, lock, next as next_event, save, wake};
 pub use land::{Land, Landed, land};
 pub use list::{
-    AgentFilter, Counts, Filter, Sort, Standing, by_number, by_reference, counts, get, holder, list, newest_from,
-    numbered, of_contact, page, unread,
+    AgentFilter, Filter, Sort, by_number, by_reference, get, holder, list, newest_from, numbered, of_contact, unread,
 };
 pub use merge::{Merge, merge};
 pub use open::{Customer, StartOutbound, StartOutboundVerb, Started};
 pub use open_in::{OpenIn, open_in};
 pub use participants::{PARTICIPANTS_LIMIT, participants, set_participants};
 pub use priority::Priority;
+pub use search::{SEARCH_SCAN, known, seek};
 pub use seen::{Looker, see};
+pub(crate) use standing::offset;
+pub use standing::{Counts, Queue, Sight, Standing, counts, page};
 pub use tagging::{TAGS_LIMIT, set_tag};
 pub use update::{Update, Updated, update};
 

@@ -7,9 +7,11 @@ pub mod status;
 
 mod edit;
 mod report;
+mod search;
 
 pub use edit::{Edit, edit};
 pub use report::{Report, Reported, report};
+pub use search::{SEARCH_SCAN, seek};
 
 use crate::attachments::{self, Attach, Attached, Attachment};
 use crate::contact_inboxes::ContactInbox;

@@ -42,7 +42,8 @@ pub fn status(v: &Conversation) -> &'static str {
 /// A conversation of the application API; `last` and `last_said` are pushed messages.
 pub fn conversation(at: &Around, last: Option<Value>, last_said: Option<Value>) -> Value {
     let v = at.conversation;
-    let active_at = seconds(v.last_message_at.unwrap_or(v.created_at));
+    // Every change is an activity, as in Chatwoot, where most write a line into the conversation; lists go by it.
+    let active_at = seconds(v.updated_at);
     json!({
         "meta": {
             "sender": contact::contact(&v.contact),
