@@ -41,3 +41,25 @@ insert into sqlite_stat1 (tbl, idx, stat) values
   ('conversations', 'conversations_held', '1000 1000 500');
 analyze sqlite_schema;
 }}
+
+-- Rules that act on what happens. What a rule says is stored in the native shape.
+create table automations (
+  tenant_id bigint not null,
+  id uuid not null,
+  number bigint not null,
+  name text not null,
+  description text,
+  started_by text not null,            -- its trigger
+  branches text not null,              -- JSON
+  spelling text,                       -- JSON: conditions and actions as another dialect wrote them; null: as the branches say
+  is_active boolean not null,
+  active_after bigint not null,        -- position of the log when it was last switched on
+  run_count bigint not null default 0,
+  last_run_at bigint,
+  last_error text,
+  last_error_at bigint,
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (tenant_id, id)
+) {{without_rowid}};
+create unique index automations_number on automations (tenant_id, number);

@@ -75,9 +75,9 @@ impl Actor {
 /// What led to a change: a request, or an event that a rule reacted to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cause {
-    /// `request`, `timer`, `rule` or `event`.
+    /// `request`, `timer` or `automation`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// Its id: the request id, the event's id.
+    /// Its id: of the request, of the rule; of a timer its kind.
     pub id: String,
 }

@@ -48,6 +48,8 @@ nouns! {
     AttachmentNoun = "att";
     /// Id of a row of the request log.
     RequestNoun = "log";
+    /// Id of an automation rule.
+    AutomationNoun = "rule";
 }
 
 /// Id of a conversation, `conv_…`.
@@ -78,6 +80,8 @@ pub type DeliveryId = Id<DeliveryNoun>;
 pub type AttachmentId = Id<AttachmentNoun>;
 /// Id of a row of the request log, `log_…`.
 pub type RequestLogId = Id<RequestNoun>;
+/// Id of an automation rule, `rule_…`.
+pub type AutomationId = Id<AutomationNoun>;
 
 impl<N> Id<N> {
     /// Wraps a raw id.

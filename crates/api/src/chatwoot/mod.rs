@@ -5,6 +5,7 @@
 
 mod agent;
 mod agents;
+mod automations;
 mod contacts;
 mod conversations;
 mod filter;
@@ -18,6 +19,7 @@ mod probes;
 mod public;
 mod queue;
 mod refused;
+mod spelling;
 mod view;
 
 pub(crate) use refused::render;
@@ -99,6 +101,12 @@ pub fn routes(hub: Hub) -> Router {
         ),
         (format!("{account}/inbox_members/{{inbox}}"), get(inboxes::members)),
         (format!("{account}/assignable_agents"), get(people::assignable)),
+        (format!("{account}/automation_rules"), get(automations::list).post(automations::create)),
+        (
+            format!("{account}/automation_rules/{{rule}}"),
+            get(automations::show).put(automations::update).patch(automations::update).delete(automations::delete),
+        ),
+        (format!("{account}/automation_rules/{{rule}}/clone"), post(automations::clone)),
         (format!("{account}/contacts"), get(contacts::list).post(contacts::create)),
         (format!("{account}/contacts/search"), get(contacts::search)),
         (format!("{account}/contacts/filter"), post(contacts::filter)),
