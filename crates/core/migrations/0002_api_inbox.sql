@@ -18,6 +18,28 @@ create table participants (
 ) {{without_rowid}};
 create index participants_user on participants (tenant_id, user_id, conversation_id);
 
+-- Programs that talk in inboxes.
+create table bots (
+  tenant_id bigint not null,
+  id uuid not null,
+  number bigint not null,
+  name text not null,
+  description text,
+  outgoing_url text,
+  config text not null,                -- JSON: kept and shown
+  access_token_hash bytea not null,
+  access_token_sealed bytea not null,
+  secret_sealed bytea not null,
+  endpoint_id uuid,                    -- the webhook endpoint behind its outgoing_url
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (tenant_id, id)
+) {{without_rowid}};
+create unique index bots_number on bots (tenant_id, number);
+create unique index bots_access_token on bots (access_token_hash);
+alter table inboxes add column bot_id uuid; -- it gets what comes in here first
+alter table conversations add column bot_id uuid; -- it has the conversation, as an agent would
+
 -- Tags of contacts, in the words of conversations.
 create table contact_tags (
   tenant_id bigint not null,

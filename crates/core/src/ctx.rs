@@ -47,6 +47,8 @@ pub enum ActorKind {
     User,
     /// The customer.
     Contact,
+    /// A program that talks in inboxes, by its own token.
+    Bot,
     /// A rule of the tenant.
     Automation,
     /// Tieline itself: timers, housekeeping, the command line.

@@ -50,6 +50,8 @@ nouns! {
     RequestNoun = "log";
     /// Id of an automation rule.
     AutomationNoun = "rule";
+    /// Id of a bot.
+    BotNoun = "bot";
 }
 
 /// Id of a conversation, `conv_…`.
@@ -82,6 +84,8 @@ pub type AttachmentId = Id<AttachmentNoun>;
 pub type RequestLogId = Id<RequestNoun>;
 /// Id of an automation rule, `rule_…`.
 pub type AutomationId = Id<AutomationNoun>;
+/// Id of a bot, `bot_…`.
+pub type BotId = Id<BotNoun>;
 
 impl<N> Id<N> {
     /// Wraps a raw id.

@@ -2,6 +2,7 @@
 
 pub mod attachments;
 pub mod automations;
+pub mod bots;
 pub mod contact_inboxes;
 pub mod contacts;
 pub mod conversations;

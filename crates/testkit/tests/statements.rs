@@ -185,6 +185,7 @@ const BROAD: &[(&str, &str)] = &[
     ("events::PRUNE", "the oldest, as many as its limit says"),
     ("inboxes::HAS_CONVERSATIONS", "stops at the first; asked when a person deletes an inbox"),
     ("teams::LEAVE_CONVERSATIONS", "when a person deletes a team"),
+    ("bots::LEAVE_CONVERSATIONS", "when a person deletes a bot"),
     ("users::LEAVE_CONVERSATIONS", "when a person dismisses an agent"),
     ("timers::NEXT", "one step to the smallest"),
 ];

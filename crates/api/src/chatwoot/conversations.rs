@@ -12,6 +12,7 @@ use crate::hub::Hub;
 use axum::extract::State;
 use http::StatusCode;
 use serde_json::{Value, json};
+use tieline_core::bots;
 use tieline_core::contact_inboxes;
 use tieline_core::contacts;
 use tieline_core::conversations::status::Status;
@@ -21,7 +22,7 @@ use tieline_core::error::{Error, Kind};
 use tieline_core::ids::ConversationId;
 use tieline_core::{inboxes, teams, users};
 use tieline_db::Tx;
-use tieline_wire::chatwoot::{conversation as shapes, people};
+use tieline_wire::chatwoot::{bot as bot_shapes, conversation as shapes, people};
 
 type OfAccount = Path<(Number, Number)>;
 
@@ -119,7 +120,8 @@ pub async fn create(State(hub): State<Hub>, agent: Agent, params: Params) -> Res
         };
         let v = conversations::open_in(tx, &ctx, &command)?;
         match params.word("status").as_deref() {
-            None | Some("open" | "pending") => Ok(v),
+            None | Some("pending") => Ok(v),
+            Some("open") if !v.is_held => Ok(v),
             Some(word) => set_status(tx, &ctx, &v, word, until(params)),
         }
     });
@@ -197,6 +199,9 @@ pub async fn toggle_status(
     let done = hub.db.write(move |tx| {
         let v = agent.conversation(tx, number.0)?;
         let word = params.word("status");
+        if agent.bot.is_some() && v.is_held && word.as_deref() == Some("open") {
+            return Ok((conversations::hand_off(tx, &ctx, v.id)?, true));
+        }
         let word = word.as_deref().unwrap_or(if shapes::status(&v) == "open" { "resolved" } else { "open" });
         let mut after = set_status(tx, &ctx, &v, word, until(&params))?;
         // An agent who opens a conversation takes it on.
@@ -204,11 +209,11 @@ pub async fn toggle_status(
             let take = Update { agent: Some(Some(agent.user.id)), ..unchanged(v.id) };
             after = conversations::update(tx, &ctx, &take)?.conversation;
         }
-        Ok::<_, Error>(after)
+        Ok::<_, Error>((after, false))
     });
-    let v = done.await?;
+    let (v, is_hand_off) = done.await?;
     Ok(Json(json!({"meta": {}, "payload": {
-        "success": true,
+        "success": if is_hand_off { Value::Null } else { true.into() },
         "conversation_id": v.number,
         "current_status": shapes::status(&v),
         "snoozed_until": v.snoozed_until.map(tieline_wire::chatwoot::iso),
@@ -237,6 +242,12 @@ pub async fn assign(
         let v = agent.conversation(tx, number.0)?;
         if params.has("assignee_id") || !params.has("team_id") {
             let wanted = params.number("assignee_id").filter(|number| *number != 0);
+            if let Some(number) = wanted.filter(|_| params.word("assignee_type").as_deref() == Some("AgentBot")) {
+                let bot = bots::by_number(tx, ctx.tenant, number)?;
+                let take = Amend { bot: Some(Some(bot.id)), ..Amend::default() };
+                conversations::amend(tx, &ctx, v.id, &take)?;
+                return Ok(Some(bot_shapes::slim(&bot)));
+            }
             let user = match wanted {
                 Some(number) => optional(users::by_number(tx, agent.tenant.live(), number))?,
                 None => None,

@@ -6,6 +6,7 @@
 mod agent;
 mod agents;
 mod automations;
+mod bots;
 mod contacts;
 mod conversations;
 mod filter;
@@ -87,6 +88,15 @@ pub fn routes(hub: Hub) -> Router {
             format!("{account}/custom_attribute_definitions/{{definition}}"),
             get(people::definition).delete(people::delete_definition),
         ),
+        (format!("{account}/agent_bots"), get(bots::list).post(bots::create)),
+        (
+            format!("{account}/agent_bots/{{bot}}"),
+            get(bots::show).put(bots::update).patch(bots::update).delete(bots::delete),
+        ),
+        (format!("{account}/agent_bots/{{bot}}/reset_access_token"), post(bots::reset_token)),
+        (format!("{account}/agent_bots/{{bot}}/reset_secret"), post(bots::reset_secret)),
+        (format!("{account}/inboxes/{{inbox}}/agent_bot"), get(bots::on_inbox)),
+        (format!("{account}/inboxes/{{inbox}}/set_agent_bot"), post(bots::set_on_inbox)),
         (format!("{account}/inboxes"), get(inboxes::list).post(inboxes::create)),
         (
             format!("{account}/inboxes/{{inbox}}"),

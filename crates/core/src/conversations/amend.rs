@@ -5,8 +5,8 @@ use super::change::{announce, lock, save};
 use super::{Conversation, Priority, set_tag};
 use crate::ctx::Ctx;
 use crate::events::Batch;
-use crate::ids::ConversationId;
-use crate::{Result, tags};
+use crate::ids::{BotId, ConversationId};
+use crate::{Result, bots, tags};
 use tieline_db::Tx;
 
 /// Changes; what is none stays.
@@ -16,6 +16,8 @@ pub struct Amend {
     pub priority: Option<Option<Priority>>,
     /// Whether a bot works on it.
     pub is_held: Option<bool>,
+    /// The bot that has it from now on, instead of any agent; none inside takes it from a bot.
+    pub bot: Option<Option<BotId>>,
     /// All values by key from now on, a JSON object as text.
     pub custom_fields: Option<String>,
     /// Free-form, all of it from now on, a JSON object as text.
@@ -26,12 +28,19 @@ pub struct Amend {
 
 /// Changes what differs.
 ///
-/// Errors: `not_found`; those of [`set_tag`]; `invalid_slug` for a label that no slug can be made from.
+/// Errors: `not_found`, also for a bot; those of [`set_tag`]; `invalid_slug` for a label that no slug can be made from.
 pub fn amend(tx: &mut Tx, ctx: &Ctx, id: ConversationId, cmd: &Amend) -> Result<Conversation> {
     let before = lock(tx, ctx.tenant, id)?;
     let mut v = before.clone();
     v.priority = cmd.priority.unwrap_or(v.priority);
     v.is_held = cmd.is_held.unwrap_or(v.is_held);
+    if let Some(bot) = cmd.bot {
+        if let Some(bot) = bot {
+            bots::get(tx, ctx.tenant, bot)?;
+            v.agent = None;
+        }
+        v.bot = bot;
+    }
     if let Some(values) = &cmd.custom_fields {
         v.custom_fields.clone_from(values);
     }

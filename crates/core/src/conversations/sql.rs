@@ -10,7 +10,7 @@ macro_rules! columns {
              v.agent_id, v.custom_fields, v.metadata, v.snoozed_until, v.merged_into_id, v.reopen_count, v.event_sequence, \
              v.last_message_at, v.last_contact_message_at, v.created_at, v.updated_at, v.done_at, v.archived_at, \
              v.previous_id, v.message_count, v.source_id, v.priority, v.is_held, v.waiting_since, v.first_reply_at, v.contact_seen_at, \
-             v.agent_seen_at, \
+             v.agent_seen_at, v.bot_id, \
              (select string_agg(g.slug, ' ' order by g.slug) from conversation_tags vg \
               join tags g on g.tenant_id = vg.tenant_id and g.id = vg.tag_id \
               where vg.tenant_id = v.tenant_id and vg.conversation_id = v.id), ",
@@ -33,7 +33,8 @@ pub static SAVE: Many = Many::new(
      merged_into_id = :merged_into_id, reopen_count = :reopen_count, event_sequence = :event_sequence, \
      message_count = :message_count, last_message_at = :last_message_at, last_contact_message_at = :last_contact_message_at, updated_at = :updated_at, \
      done_at = :done_at, archived_at = :archived_at, priority = :priority, is_held = :is_held, \
-     waiting_since = :waiting_since, first_reply_at = :first_reply_at where tenant_id = :tenant_id and id = :id",
+     waiting_since = :waiting_since, first_reply_at = :first_reply_at, bot_id = :bot_id \
+     where tenant_id = :tenant_id and id = :id",
     &[
         ("tenant_id", Ty::Int),
         ("id", Ty::Uuid),
@@ -58,6 +59,7 @@ pub static SAVE: Many = Many::new(
         ("is_held", Ty::Bool),
         ("waiting_since", Ty::Int),
         ("first_reply_at", Ty::Int),
+        ("bot_id", Ty::Uuid),
     ],
 );
 pub static LOCK: Many = Many::new(
