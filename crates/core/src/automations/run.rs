@@ -102,7 +102,7 @@ fn say(
     let attributes = serde_json::json!({"automation_rule_id": rule.number}).to_string();
     let message = NewMessage {
         direction,
-        author: Author { kind: Some(AuthorType::Automation), user: None, name: Some(rule.name.clone()) },
+        author: Author { kind: Some(AuthorType::Automation), name: Some(rule.name.clone()), ..Author::default() },
         text: text.to_owned(),
         html: None,
         content: Some(Content { kind: TEXT.to_owned(), attributes }),
