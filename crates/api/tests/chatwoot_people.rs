@@ -130,7 +130,7 @@ async fn conversations_have_participants() {
     let app = App::new().await;
     let bridge = Bridge::new(&app).await;
     let (token, ana) = user(&app, "acme", "Ana", Role::Agent).await;
-    let (_, bob) = user(&app, "acme", "Bob", Role::Agent).await;
+    let (stranger, bob) = user(&app, "acme", "Bob", Role::Agent).await;
     let inbox = bridge.post("/inboxes", json!({"name": "Shop", "channel": {"type": "api"}})).await;
     let contact = bridge.post("/contacts", json!({"name": "Eva", "inbox_id": inbox["id"]})).await;
     let contact = id(&contact["payload"]["contact"]);
@@ -150,7 +150,8 @@ async fn conversations_have_participants() {
     bridge.call("POST", &path, Some(json!({"user_ids": [999_999]}))).await.expect(401);
 
     let agent = Bridge { app: &app, token };
-    agent.call("GET", &path, None).await.expect(401);
+    agent.get(&path).await; // her team's
+    Bridge { app: &app, token: stranger }.call("GET", &path, None).await.expect(401);
     bridge.post("/inbox_members", json!({"inbox_id": inbox["id"], "user_ids": [ana]})).await;
     let shown = agent.get(&format!("/conversations/{}", id(&conversation))).await;
     assert_eq!(shown["meta"]["team"]["is_member"], true);

@@ -18,6 +18,74 @@ create table participants (
 ) {{without_rowid}};
 create index participants_user on participants (tenant_id, user_id, conversation_id);
 
+-- Programs that talk in inboxes.
+create table bots (
+  tenant_id bigint not null,
+  id uuid not null,
+  number bigint not null,
+  name text not null,
+  description text,
+  outgoing_url text,
+  config text not null,                -- JSON: kept and shown
+  access_token_hash bytea not null,
+  access_token_sealed bytea not null,
+  secret_sealed bytea not null,
+  endpoint_id uuid,                    -- the webhook endpoint behind its outgoing_url
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (tenant_id, id)
+) {{without_rowid}};
+create unique index bots_number on bots (tenant_id, number);
+create unique index bots_access_token on bots (access_token_hash);
+alter table inboxes add column bot_id uuid; -- it gets what comes in here first
+alter table conversations add column bot_id uuid; -- it has the conversation, as an agent would
+
+-- Tags of contacts, in the words of conversations.
+create table contact_tags (
+  tenant_id bigint not null,
+  contact_id uuid not null,
+  tag_id uuid not null,
+  created_at bigint not null,
+  primary key (tenant_id, contact_id, tag_id)
+) {{without_rowid}};
+create index contact_tags_tag on contact_tags (tenant_id, tag_id, contact_id);
+-- Whoever nobody knows an address of: few, and left out of totals.
+create index contacts_nameless on contacts (tenant_id) where email is null and phone is null and external_id is null;
+-- Totals of a queue: those that somebody has, and those that bots hold.
+create index conversations_agent on conversations (tenant_id, agent_id, status, is_held) where agent_id is not null;
+create index conversations_held on conversations (tenant_id, status) where is_held;
+{{sqlite
+insert into sqlite_stat1 (tbl, idx, stat) values
+  ('contact_tags', 'contact_tags', '1000000 1000000 2 1'),
+  ('contact_tags', 'contact_tags_tag', '1000000 1000000 20000 1'),
+  ('contacts', 'contacts_nameless', '1000 1000'),
+  ('conversations', 'conversations_agent', '500000 500000 10000 5000 4000'),
+  ('conversations', 'conversations_held', '1000 1000 500');
+analyze sqlite_schema;
+}}
+
+-- Rules that act on what happens. What a rule says is stored in the native shape.
+create table automations (
+  tenant_id bigint not null,
+  id uuid not null,
+  number bigint not null,
+  name text not null,
+  description text,
+  started_by text not null,            -- its trigger
+  branches text not null,              -- JSON
+  spelling text,                       -- JSON: conditions and actions as another dialect wrote them; null: as the branches say
+  is_active boolean not null,
+  active_after bigint not null,        -- position of the log when it was last switched on
+  run_count bigint not null default 0,
+  last_run_at bigint,
+  last_error text,
+  last_error_at bigint,
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (tenant_id, id)
+) {{without_rowid}};
+create unique index automations_number on automations (tenant_id, number);
+
 -- All of the state that an event froze, for formats that show more than the native one; null where nobody asks for it.
 alter table events add column state text;
 -- Somebody asks for it in this partition: there is, or was, an endpoint of such a format.

@@ -47,6 +47,8 @@ pub enum ActorKind {
     User,
     /// The customer.
     Contact,
+    /// A program that talks in inboxes, by its own token.
+    Bot,
     /// A rule of the tenant.
     Automation,
     /// Tieline itself: timers, housekeeping, the command line.
@@ -75,9 +77,9 @@ impl Actor {
 /// What led to a change: a request, or an event that a rule reacted to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cause {
-    /// `request`, `timer`, `rule` or `event`.
+    /// `request`, `timer` or `automation`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// Its id: the request id, the event's id.
+    /// Its id: of the request, of the rule; of a timer its kind.
     pub id: String,
 }

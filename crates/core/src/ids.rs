@@ -48,6 +48,10 @@ nouns! {
     AttachmentNoun = "att";
     /// Id of a row of the request log.
     RequestNoun = "log";
+    /// Id of an automation rule.
+    AutomationNoun = "rule";
+    /// Id of a bot.
+    BotNoun = "bot";
 }
 
 /// Id of a conversation, `conv_…`.
@@ -78,6 +82,10 @@ pub type DeliveryId = Id<DeliveryNoun>;
 pub type AttachmentId = Id<AttachmentNoun>;
 /// Id of a row of the request log, `log_…`.
 pub type RequestLogId = Id<RequestNoun>;
+/// Id of an automation rule, `rule_…`.
+pub type AutomationId = Id<AutomationNoun>;
+/// Id of a bot, `bot_…`.
+pub type BotId = Id<BotNoun>;
 
 impl<N> Id<N> {
     /// Wraps a raw id.

@@ -1,6 +1,8 @@
 //! The product: types, pure rules, verbs and SQL. Synchronous; one folder per noun.
 
 pub mod attachments;
+pub mod automations;
+pub mod bots;
 pub mod contact_inboxes;
 pub mod contacts;
 pub mod conversations;

@@ -11,10 +11,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use tieline_core::attachments::link::Links;
+use tieline_core::bots::{self, Bot};
 use tieline_core::contact_inboxes::{self, ContactInbox};
 use tieline_core::conversations::{self, Conversation};
 use tieline_core::events::Stored;
-use tieline_core::ids::{EventId, InboxId, MessageId, TeamId, TenantId, UserId};
+use tieline_core::ids::{BotId, EventId, InboxId, MessageId, TeamId, TenantId, UserId};
 use tieline_core::inboxes::{self, Inbox};
 use tieline_core::messages::direction::AuthorType;
 use tieline_core::messages::{self, Message, Order};
@@ -27,7 +28,6 @@ use tieline_core::{Error, Result, contacts};
 use tieline_db::Read;
 use tieline_wire::chatwoot::state::{self, State};
 use tieline_wire::chatwoot::webhook::{self, Around, Body, Change, Changed, Sender, Telling};
-use tieline_wire::chatwoot::{contact, people};
 
 /// How long links to files in bodies are good, microseconds: longer than a delivery is tried.
 const LINKS_US: i64 = 7 * 24 * 3600 * 1_000_000;
@@ -54,6 +54,7 @@ impl Scene {
             inboxes: HashMap::new(),
             users: HashMap::new(),
             teams: HashMap::new(),
+            bots: HashMap::new(),
             told: None,
         }
     }
@@ -66,6 +67,7 @@ pub struct View<'s> {
     inboxes: HashMap<(TenantId, InboxId), Option<Rc<Inbox>>>,
     users: HashMap<(TenantId, UserId), Option<Rc<User>>>,
     teams: HashMap<(TenantId, TeamId), Option<Rc<Team>>>,
+    bots: HashMap<(TenantId, BotId), Option<Rc<Bot>>>,
     told: Option<(EventId, Rc<Told>)>,
 }
 
@@ -120,6 +122,7 @@ struct Found {
     inbox: Rc<Inbox>,
     address: Option<(ContactInbox, String)>,
     assignee: Option<Rc<User>>,
+    bot: Option<Rc<Bot>>,
     team: Option<Rc<Team>>,
     unread: i64,
 }
@@ -132,6 +135,7 @@ impl Found {
             inbox: &self.inbox,
             address: self.address.as_ref().map(|(at, token)| (at, token.as_str())),
             assignee: self.assignee.as_deref(),
+            bot: self.bot.as_deref(),
             team: self.team.as_deref(),
             unread: self.unread,
         }
@@ -175,7 +179,7 @@ impl View<'_> {
             None => present(read, event, &data)?,
         };
         let told = Rc::new(Told {
-            performed_by: self.actor(read, event, &state)?,
+            performed_by: self.performed_by(read, event, &state)?,
             bodies: self.words(read, event, &data, state)?,
         });
         self.told = Some((event.id, told.clone()));
@@ -261,10 +265,10 @@ impl View<'_> {
     ) -> Result<Option<Body>> {
         let Some(found) = self.found(read, event.tenant, v, m.number)? else { return Ok(None) };
         self.scene.links.fill(event.tenant, &mut m.attachments, event.at);
-        let user = self.author(read, &found.tenant, &m)?;
+        let author = self.author(read, &found.tenant, &m)?;
         let around = found.around(v);
-        let sender = sender(v, &m, user.as_deref());
-        let shown = webhook::pushed(&around, &m, sender.as_ref().map(pushed));
+        let sender = sender(v, &m, &author);
+        let shown = webhook::pushed(&around, &m, sender.as_ref().map(webhook::pushed_sender));
         Ok(Some(webhook::message(&around, &m, shown, sender.as_ref(), changes)))
     }
 
@@ -276,14 +280,13 @@ impl View<'_> {
     fn typing(&mut self, read: &mut Read, event: &Stored, v: &Conversation, private: bool) -> Result<Option<Body>> {
         let (found, shown) = self.newest(read, event, v)?;
         let Some(found) = found else { return Ok(None) };
-        let user = match actor_user(event) {
-            Some(id) => self.user(read, &found.tenant, id)?,
-            None => None,
+        let (user, bot) = match actor(event) {
+            Some((kind, id)) if kind == "user" => (self.user_named(read, &found.tenant, &id)?, None),
+            Some((kind, id)) if kind == "bot" => (None, self.bot_named(read, event.tenant, &id)?),
+            _ => (None, None),
         };
-        let who = match &user {
-            Some(user) => Sender::User(user),
-            None => Sender::Contact(&v.contact),
-        };
+        let known = user.as_deref().map(Sender::User).or(bot.as_deref().map(Sender::Bot));
+        let who = known.unwrap_or(Sender::Contact(&v.contact));
         Ok(Some(webhook::typing(&found.around(v), shown, Some(&who), private)))
     }
 
@@ -296,9 +299,9 @@ impl View<'_> {
         let Some(found) = self.found(read, event.tenant, v, number)? else { return Ok((None, None)) };
         let Some(mut m) = newest.into_iter().find(|m| m.direction.is_said()) else { return Ok((Some(found), None)) };
         self.scene.links.fill(event.tenant, &mut m.attachments, event.at);
-        let user = self.author(read, &found.tenant, &m)?;
-        let sender = sender(v, &m, user.as_deref());
-        let shown = webhook::pushed(&found.around(v), &m, sender.as_ref().map(pushed));
+        let author = self.author(read, &found.tenant, &m)?;
+        let sender = sender(v, &m, &author);
+        let shown = webhook::pushed(&found.around(v), &m, sender.as_ref().map(webhook::pushed_sender));
         Ok((Some(found), Some(shown)))
     }
 
@@ -316,15 +319,19 @@ impl View<'_> {
             Some(id) => self.user(read, &tenant, id)?,
             None => None,
         };
+        let bot = match v.bot {
+            Some(id) => self.bot(read, tenant.id, id)?,
+            None => None,
+        };
         let team = match v.team {
             Some(id) => self.team(read, tenant.id, id)?,
             None => None,
         };
         let unread = conversations::unread_then(read, tenant.id, v, number)?;
-        Ok(Some(Found { tenant, inbox, address, assignee, team, unread }))
+        Ok(Some(Found { tenant, inbox, address, assignee, bot, team, unread }))
     }
 
-    /// The numbers of users and teams that changes name by their ids.
+    /// The numbers of users, bots and teams that changes name by their ids.
     fn numbers(&mut self, read: &mut Read, tenant: TenantId, changes: &[Change]) -> Result<HashMap<String, i64>> {
         let mut numbers = HashMap::new();
         for change in changes {
@@ -334,6 +341,10 @@ impl View<'_> {
                         let tenant = self.tenant(read, tenant)?;
                         let Ok(user) = id.parse() else { continue };
                         self.user(read, &tenant, user)?.map(|user| user.number)
+                    }
+                    "assignedBotId" => {
+                        let Ok(bot) = id.parse() else { continue };
+                        self.bot(read, tenant, bot)?.map(|bot| bot.number)
                     }
                     "assignedTeamId" => {
                         let Ok(team) = id.parse() else { continue };
@@ -347,24 +358,30 @@ impl View<'_> {
         Ok(numbers)
     }
 
-    fn actor(&mut self, read: &mut Read, event: &Stored, state: &State) -> Result<Value> {
-        let Ok(actor) = serde_json::from_str::<Actor>(&event.actor) else { return Ok(Value::Null) };
-        let id = match (actor.kind.as_str(), &actor.id) {
-            ("user", _) => match actor_user(event) {
-                Some(id) => {
-                    let tenant = self.tenant(read, event.tenant)?;
-                    self.user(read, &tenant, id)?.map_or(Value::Null, |user| user.number.into())
-                }
-                None => Value::Null,
-            },
-            ("contact", Some(id)) => {
-                let known = state.conversation.as_ref().map(|v| &v.contact).or(state.contact.as_ref());
-                let known = known.filter(|contact| contact.id.to_string() == *id);
-                known.map_or(Value::Null, |contact| contact.number.into())
+    /// Who did it, by the number that Chatwoot's clients know, where there is one.
+    fn performed_by(&mut self, read: &mut Read, event: &Stored, state: &State) -> Result<Value> {
+        let Some((kind, id)) = actor(event) else { return Ok(Value::Null) };
+        let number = match kind.as_str() {
+            "user" => {
+                let tenant = self.tenant(read, event.tenant)?;
+                self.user_named(read, &tenant, &id)?.map(|user| user.number)
             }
-            (_, id) => json!(id),
+            "bot" => self.bot_named(read, event.tenant, &id)?.map(|bot| bot.number),
+            "contact" => {
+                let known = state.conversation.as_ref().map(|v| &v.contact).or(state.contact.as_ref());
+                known.filter(|contact| contact.id.to_string() == id).map(|contact| contact.number)
+            }
+            _ => return Ok(json!({"type": kind, "id": Some(id).filter(|id| !id.is_empty())})),
         };
-        Ok(json!({"type": actor.kind, "id": id}))
+        Ok(json!({"type": kind, "id": number}))
+    }
+
+    fn user_named(&mut self, read: &mut Read, tenant: &Tenant, id: &str) -> Result<Option<Rc<User>>> {
+        id.parse().map_or(Ok(None), |id| self.user(read, tenant, id))
+    }
+
+    fn bot_named(&mut self, read: &mut Read, tenant: TenantId, id: &str) -> Result<Option<Rc<Bot>>> {
+        id.parse().map_or(Ok(None), |id| self.bot(read, tenant, id))
     }
 
     fn tenant(&mut self, read: &mut Read, id: TenantId) -> Result<Rc<Tenant>> {
@@ -404,39 +421,51 @@ impl View<'_> {
         Ok(team)
     }
 
-    fn author(&mut self, read: &mut Read, tenant: &Tenant, m: &Message) -> Result<Option<Rc<User>>> {
-        match (m.author_type, m.author_id) {
-            (AuthorType::Agent, Some(id)) => self.user(read, tenant, UserId::from_uuid(id)),
-            _ => Ok(None),
+    fn bot(&mut self, read: &mut Read, tenant: TenantId, id: BotId) -> Result<Option<Rc<Bot>>> {
+        if let Some(bot) = self.bots.get(&(tenant, id)) {
+            return Ok(bot.clone());
         }
+        let bot = bots::find(read, tenant, id)?.map(Rc::new);
+        self.bots.insert((tenant, id), bot.clone());
+        Ok(bot)
     }
+
+    fn author(&mut self, read: &mut Read, tenant: &Tenant, m: &Message) -> Result<Author> {
+        Ok(match (m.author_type, m.author_id) {
+            (AuthorType::Agent, Some(id)) => {
+                Author { user: self.user(read, tenant, UserId::from_uuid(id))?, bot: None }
+            }
+            (AuthorType::Ai | AuthorType::Automation, Some(id)) => {
+                Author { user: None, bot: self.bot(read, tenant.id, BotId::from_uuid(id))? }
+            }
+            _ => Author::default(),
+        })
+    }
+}
+
+/// The user or bot who wrote a message, where it was one.
+#[derive(Default)]
+struct Author {
+    user: Option<Rc<User>>,
+    bot: Option<Rc<Bot>>,
 }
 
 fn change((field, values): (&String, &Value)) -> Change {
     Change { field: field.clone(), from: values["from"].clone(), to: values["to"].clone() }
 }
 
-/// The user who did it, if it was one.
-fn actor_user(event: &Stored) -> Option<UserId> {
+/// Kind and id of who did it.
+fn actor(event: &Stored) -> Option<(String, String)> {
     let actor: Actor = serde_json::from_str(&event.actor).ok()?;
-    actor.id.filter(|_| actor.kind == "user")?.parse().ok()
+    Some((actor.kind, actor.id.unwrap_or_default()))
 }
 
 /// Who wrote a message.
-fn sender<'a>(v: &'a Conversation, m: &'a Message, user: Option<&'a User>) -> Option<Sender<'a>> {
-    match (m.author_type, user) {
-        (AuthorType::Contact, _) => Some(Sender::Contact(&v.contact)),
-        (AuthorType::Agent, Some(user)) => Some(Sender::User(user)),
-        _ => m.author_name.as_deref().map(|name| Sender::Bot(0, name)),
-    }
-}
-
-/// The same inside a conversation.
-fn pushed(sender: &Sender) -> Value {
-    match sender {
-        Sender::User(user) => people::sender(user),
-        Sender::Bot(_, name) => people::program(name),
-        Sender::Contact(found) => contact::sender(found),
+fn sender<'a>(v: &'a Conversation, m: &'a Message, author: &'a Author) -> Option<Sender<'a>> {
+    let known = author.user.as_deref().map(Sender::User).or(author.bot.as_deref().map(Sender::Bot));
+    match m.author_type {
+        AuthorType::Contact => Some(Sender::Contact(&v.contact)),
+        _ => known.or_else(|| m.author_name.as_deref().map(Sender::Program)),
     }
 }
 

@@ -153,9 +153,11 @@ const BROAD: &[(&str, &str)] = &[
     ("contacts::BY_CREATION_DOWN", "a list in an order of its own, which a person pages through"),
     ("contacts::BY_CHANGE", "a list in an order of its own, which a person pages through"),
     ("contacts::BY_CHANGE_DOWN", "a list in an order of its own, which a person pages through"),
-    ("contacts::COUNT", "the total that Chatwoot shows beside its list of contacts"),
-    ("conversations::COUNTS", "the totals that Chatwoot shows beside its list of conversations"),
-    ("conversations::PAGE", "a list with any filters: walks the last changed ones until its page is full"),
+    ("contacts::COUNT_NAMELESS", "an index of those alone"),
+    ("conversations::ASSIGNED", "an index of those that somebody has, which is all that is looked at"),
+    ("conversations::COUNTS", "totals of a list of every status by filters that a person chose"),
+    ("conversations::QUEUE", "a list with any filters: walks the last changed ones until its page is full"),
+    ("conversations::QUEUE_SORTED", "a list in an order of its own, which a person pages through"),
     ("contacts::NUMBERED", "a page by its number passes over the ones before it in the index; a limit says how deep"),
     (
         "contacts::NUMBERED_FROM_OLDEST",
@@ -183,6 +185,7 @@ const BROAD: &[(&str, &str)] = &[
     ("events::PRUNE", "the oldest, as many as its limit says"),
     ("inboxes::HAS_CONVERSATIONS", "stops at the first; asked when a person deletes an inbox"),
     ("teams::LEAVE_CONVERSATIONS", "when a person deletes a team"),
+    ("bots::LEAVE_CONVERSATIONS", "when a person deletes a bot"),
     ("users::LEAVE_CONVERSATIONS", "when a person dismisses an agent"),
     ("timers::NEXT", "one step to the smallest"),
 ];

@@ -21,6 +21,7 @@ use tieline_core::{Error, MIGRATIONS, installation};
 use tieline_db::moving::{self, Mark};
 use tieline_db::{Config, Db, Target};
 use tieline_delivery::attachments::FetchLoop;
+use tieline_delivery::automations::AutomationLoop;
 use tieline_delivery::client::Client;
 use tieline_delivery::egress::{Guard, Resolver};
 use tieline_delivery::fan_out::FanOutLoop;
@@ -221,6 +222,7 @@ pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running
         ("counting requests", tokio::spawn(Publisher::new(hub.clone()).run(all_answered))),
         ("noting the use of keys", tokio::spawn(tieline_api::last_used::run(hub.clone(), stopped.clone()))),
         ("timers", tokio::spawn(timers.run(stopped.clone()))),
+        ("rules", tokio::spawn(AutomationLoop::new(db.clone(), render).run(stopped.clone()))),
         ("housekeeping", tokio::spawn(Housekeeping::new(db.clone(), settings.kept).run(stopped.clone()))),
         ("fetching attachments", tokio::spawn(fetcher.run(stopped.clone()))),
         ("fan-out", tokio::spawn(FanOutLoop::new(db.clone(), due, hub.scene()).run(stopped.clone()))),

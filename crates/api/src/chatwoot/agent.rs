@@ -1,37 +1,56 @@
-//! Who calls the application API: a user, by the token of 24 characters.
+//! Who calls the application API: a user or a bot, by a token of 24 characters.
+//!
+//! A bot has a closed list of things that it may do; there it counts as an administrator of its name.
 
 use super::refused::Refused;
 use super::view::Scene;
 use crate::http::request::RequestId;
 use crate::hub::Hub;
 use crate::limits::{admit, failed, may_try, meter};
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
-use tieline_core::conversations::{self, Conversation};
+use tieline_core::bots::{self, Bot};
+use tieline_core::conversations::{self, Conversation, Sight};
 use tieline_core::ctx::{Actor, ActorKind, Ctx};
 use tieline_core::error::{Error, Kind};
-use tieline_core::ids::{InboxId, TenantId};
+use tieline_core::ids::{InboxId, TenantId, UserId};
 use tieline_core::inboxes;
 use tieline_core::limits::Who;
 use tieline_core::tenants::{self, Tenant};
-use tieline_core::users::{self, Role, User};
+use tieline_core::users::{self, Availability, Role, User};
 use tieline_db::Read;
 
 /// Longest token that is looked up.
 const TOKEN_LIMIT: usize = 128;
 
-/// An authenticated user in an account.
+/// What a bot may ask for, below its account.
+const OPEN_TO_BOTS: [(&str, &[Method]); 10] = [
+    ("/conversations", &[Method::POST]),
+    ("/conversations/{conversation}", &[Method::GET, Method::PATCH, Method::PUT]),
+    ("/conversations/{conversation}/toggle_status", &[Method::POST]),
+    ("/conversations/{conversation}/toggle_typing_status", &[Method::POST]),
+    ("/conversations/{conversation}/toggle_priority", &[Method::POST]),
+    ("/conversations/{conversation}/custom_attributes", &[Method::POST]),
+    ("/conversations/{conversation}/assignments", &[Method::POST]),
+    ("/conversations/{conversation}/messages", &[Method::POST]),
+    ("/conversations/{conversation}/labels", &[Method::GET, Method::POST]),
+    ("/labels", &[Method::GET]),
+];
+
+/// An authenticated user, or bot, in an account.
 #[derive(Clone)]
 pub(super) struct Agent {
     hub: Hub,
     /// The account.
     pub tenant: Tenant,
-    /// The user.
+    /// The user; of a bot its name and number, under an id that no user has.
     pub user: User,
+    /// The bot.
+    pub bot: Option<Bot>,
     /// The token, for the profile, which shows it.
     pub token: String,
     request_id: RequestId,
@@ -52,11 +71,11 @@ impl Agent {
     }
     /// The context for a verb.
     pub fn ctx(&self) -> Ctx {
-        let actor = Actor {
-            kind: ActorKind::User,
-            id: Some(self.user.id.to_string().into()),
-            name: Some(self.user.name.as_str().into()),
+        let (kind, id) = match &self.bot {
+            Some(bot) => (ActorKind::Bot, bot.id.to_string()),
+            None => (ActorKind::User, self.user.id.to_string()),
         };
+        let actor = Actor { kind, id: Some(id.into()), name: Some(self.user.name.as_str().into()) };
         self.hub.ctx(self.tenant.id, actor, self.request_id.as_str())
     }
     /// What views are made from.
@@ -70,11 +89,17 @@ impl Agent {
             false => Ok(Some(inboxes::of_member(read, self.tenant.id, self.user.id)?.into_iter().collect())),
         }
     }
-    /// The conversation of this number, if the user may see it.
+    /// Whose eyes lists are read with; none for all.
+    pub fn viewer(&self) -> Option<UserId> {
+        (!self.is_admin()).then_some(self.user.id)
+    }
+    /// The conversation of this number, if the user may see it: through its inbox or its team.
     pub fn conversation(&self, read: &mut Read, number: i64) -> Result<Conversation, Error> {
         let v = conversations::by_number(read, self.tenant.id, number)?;
-        self.sees(read, v.inbox)?;
-        Ok(v)
+        match Sight::of(read, self.tenant.id, self.viewer())?.covers(v.inbox, v.team) {
+            true => Ok(v),
+            false => Err(Error::new(Kind::Forbidden, "not_authorized", "You are not authorized to do this action")),
+        }
     }
     /// Refuses an inbox that the user may not see.
     pub fn sees(&self, read: &mut Read, inbox: InboxId) -> Result<(), Error> {
@@ -99,6 +124,32 @@ fn token(headers: &HeaderMap) -> Option<&str> {
     named.or_else(bearer).map(str::trim).filter(|token| !token.is_empty())
 }
 
+/// A bot in a user's place.
+fn acting(bot: &Bot) -> User {
+    User {
+        id: UserId::from_uuid(bot.id.0),
+        number: bot.number,
+        email: String::new(),
+        name: bot.name.clone(),
+        role: Role::Admin,
+        is_active: true,
+        created_at: bot.created_at,
+        updated_at: bot.updated_at,
+        availability: Availability::Online,
+        is_auto_offline: false,
+        display_name: None,
+        message_signature: None,
+        ui_settings: "{}".into(),
+    }
+}
+
+fn is_open_to_bots(parts: &Parts) -> bool {
+    let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let route = route.strip_prefix("/api/v1/accounts/{account}").unwrap_or("").trim_end_matches('/');
+    let route = route.strip_suffix(".json").unwrap_or(route);
+    OPEN_TO_BOTS.iter().any(|(open, methods)| *open == route && methods.contains(&parts.method))
+}
+
 impl FromRequestParts<Hub> for Agent {
     type Rejection = Refused;
     async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> Result<Agent, Refused> {
@@ -115,9 +166,13 @@ impl FromRequestParts<Hub> for Agent {
         });
         let known = token.len() <= TOKEN_LIMIT;
         let found = hub.db.read(move |read| {
-            let Some((live, user, _)) = users::by_token(read, &hash)?.filter(|(_, user, _)| known && user.is_active)
-            else {
-                return Ok::<_, Error>(None);
+            let user = users::by_token(read, &hash)?.filter(|(_, user, _)| known && user.is_active);
+            let (live, user, bot) = match user {
+                Some((live, user, _)) => (live, user, None),
+                None => match bots::by_token(read, &hash)?.filter(|_| known) {
+                    Some((tenant, bot)) => (tenant, acting(&bot), Some(bot)),
+                    None => return Ok::<_, Error>(None),
+                },
             };
             let account = match wanted {
                 None => Some(live),
@@ -128,23 +183,28 @@ impl FromRequestParts<Hub> for Agent {
                 Some(found) => found.ok(),
                 None => None,
             };
-            Ok(Some((live, user, tenant)))
+            Ok(Some((live, user, bot, tenant)))
         });
-        let Some((live, user, tenant)) = found.await? else {
+        let Some((live, user, bot, tenant)) = found.await? else {
             let unknown = Error::new(Kind::Unauthorized, "invalid_access_token", "Invalid Access Token");
             return Err(failed(hub, parts, unknown).into());
         };
         // No account at all is 404; another's is 401, like one of theirs that the user is not in.
         let tenant = tenant.ok_or_else(|| Refused::Core(Error::not_found("account")))?;
-        if tenant.live() != live {
+        let home = if bot.is_some() { tenant.id } else { tenant.live() };
+        if home != live {
             return Err(Refused::unauthorized("You are not authorized to access this account"));
         }
         let meter = meter(hub, Who { tenant: tenant.id, principal: user.id.0 }).await?;
-        admit(hub, parts, &tenant, &user.id.to_string().into(), &meter, &tenant.limits())?;
+        let principal = bot.as_ref().map_or_else(|| user.id.to_string(), |bot| bot.id.to_string());
+        admit(hub, parts, &tenant, &principal.into(), &meter, &tenant.limits())?;
         if !tenant.plan.has_api {
             return Err(Refused::unauthorized("Account is suspended"));
         }
+        if bot.is_some() && !is_open_to_bots(parts) {
+            return Err(Refused::unauthorized("Access to this endpoint is not authorized for bots"));
+        }
         let request_id = parts.extensions.get().cloned().unwrap_or_else(|| RequestId::of(None));
-        Ok(Agent { hub: hub.clone(), tenant, user, token, request_id })
+        Ok(Agent { hub: hub.clone(), tenant, user, bot, token, request_id })
     }
 }

@@ -4,6 +4,7 @@ use super::Result;
 use super::agent::Agent;
 use super::filter;
 use super::params::{self, Number, Params, invalid, taken};
+use super::queue::{cut, labels};
 use super::refused::Refused;
 use super::view::Scene;
 use crate::http::reply::Json;
@@ -12,14 +13,17 @@ use crate::hub::Hub;
 use axum::extract::{RawQuery, State};
 use http::StatusCode;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use tieline_core::contact_inboxes::{self, ContactInbox};
 use tieline_core::contacts::{self, Annotate, Contact, Upsert};
 use tieline_core::conversations;
 use tieline_core::ctx::Ctx;
 use tieline_core::error::Error;
 use tieline_core::fields::{self, validate::Entity};
+use tieline_core::ids::{ContactId, TenantId};
 use tieline_core::inboxes;
 use tieline_db::{Read, Tx};
+use tieline_wire::chatwoot::contact::contact as contact_shape;
 use tieline_wire::chatwoot::inbox::slim;
 
 /// Contacts of a page.
@@ -33,48 +37,146 @@ fn page_of(params: &Params) -> Value {
     params.page().into()
 }
 
-fn views(read: &mut Read, scene: &Scene, list: &[Contact]) -> tieline_core::Result<Vec<Value>> {
+/// Contacts with their addresses, unless a query does without.
+fn shown(read: &mut Read, scene: &Scene, params: &Params, list: &[Contact]) -> tieline_core::Result<Vec<Value>> {
     let mut view = scene.view();
-    list.iter().map(|contact| view.contact(read, contact)).collect()
+    match params.truth("include_contact_inboxes") {
+        Some(false) => Ok(list.iter().map(contact_shape).collect()),
+        _ => list.iter().map(|contact| view.contact(read, contact)).collect(),
+    }
 }
+
+/// Contacts in order of what is not found in an index; as a search, among the last changed.
+fn sort(list: &mut [Contact], order: &str) {
+    let (key, down) = order.strip_prefix('-').map_or((order, false), |key| (key, true));
+    let value = |contact: &Contact| match key {
+        "name" => Some(contact.name.to_lowercase()),
+        "email" => contact.email.clone(),
+        "phone_number" => contact.phone.clone(),
+        "created_at" => Some(format!("{:020}", contact.created_at)),
+        "last_activity_at" => Some(format!("{:020}", contact.updated_at)),
+        "company_name" | "city" | "country" => filter::member(&contact.metadata, key).map(|text| text.to_lowercase()),
+        _ => None,
+    };
+    list.sort_by(|a, b| match (value(a), value(b)) {
+        (Some(a), Some(b)) if down => b.cmp(&a),
+        (Some(a), Some(b)) => a.cmp(&b),
+        (a, b) => a.is_none().cmp(&b.is_none()),
+    });
+}
+
+/// Contacts that one search finds at most.
+const FOUND: usize = 10_000;
 
 pub async fn list(State(hub): State<Hub>, agent: Agent, RawQuery(query): RawQuery) -> Result<Json<Value>> {
     let (params, scene) = (Params::of_query(query.as_deref()), agent.scene());
     let body = hub.db.read(move |read| {
-        let order = params.word("sort").unwrap_or_default();
-        let list = contacts::page(read, scene.tenant, &order, PAGE, (params.page() - 1) * PAGE)?;
-        let (count, payload) = (contacts::count(read, scene.tenant)?, views(read, &scene, &list)?);
-        Ok::<_, Error>(json!({"meta": {"count": count, "current_page": page_of(&params)}, "payload": payload}))
-    });
-    Ok(Json(body.await?))
-}
-
-pub async fn search(State(hub): State<Hub>, agent: Agent, RawQuery(query): RawQuery) -> Result<Json<Value>> {
-    let (params, scene) = (Params::of_query(query.as_deref()), agent.scene());
-    let body = hub.db.read(move |read| {
-        let needle = params.word("q").unwrap_or_default().to_lowercase();
-        let matches = |contact: &Contact| {
-            [Some(&contact.name), contact.email.as_ref(), contact.phone.as_ref(), contact.external_id.as_ref()]
-                .into_iter()
-                .flatten()
-                .any(|text| text.to_lowercase().contains(&needle))
+        let (order, labels) = (params.word("sort").unwrap_or_default(), labels(&params));
+        let mut meta = json!({
+            "count": contacts::count(read, scene.tenant, &labels)?,
+            "current_page": page_of(&params),
+        });
+        let list = match order.trim_start_matches('-') {
+            "company_name" | "city" | "country" => {
+                let (mut found, is_all) = contacts::seek(read, scene.tenant, FOUND, |read, mut batch| {
+                    batch.retain(|contact| {
+                        contact.email.is_some() || contact.phone.is_some() || contact.external_id.is_some()
+                    });
+                    tagged(read, &scene, &labels, batch)
+                })?;
+                sort(&mut found, &order);
+                meta["complete"] = is_all.into();
+                cut(found, params.page(), PAGE)
+            }
+            _ => contacts::page(read, scene.tenant, &order, &labels, (params.page(), PAGE))?,
         };
-        let end = (params.page() * PAGE) as usize;
-        let found = match needle.is_empty() {
-            true => Vec::new(),
-            false => contacts::seek(read, scene.tenant, end + 1, matches)?,
-        };
-        let has_more = found.len() > end;
-        let shown: Vec<Contact> = found.into_iter().take(end).skip(end - PAGE as usize).collect();
-        let payload = views(read, &scene, &shown)?;
-        let meta = json!({"count": payload.len(), "current_page": page_of(&params), "has_more": has_more});
+        let payload = shown(read, &scene, &params, &list)?;
         Ok::<_, Error>(json!({"meta": meta, "payload": payload}))
     });
     Ok(Json(body.await?))
 }
 
-/// Contacts that one filter finds at most.
-const FILTERED: usize = 10_000;
+/// Those of a batch that carry any of the labels, if there are any.
+fn tagged(
+    read: &mut Read,
+    scene: &Scene,
+    labels: &[String],
+    mut batch: Vec<Contact>,
+) -> tieline_core::Result<Vec<Contact>> {
+    if !labels.is_empty() {
+        let carried = labels_of(read, scene, &batch)?;
+        batch.retain(|contact| carried.get(&contact.id).is_some_and(|own| own.iter().any(|tag| labels.contains(tag))));
+    }
+    Ok(batch)
+}
+
+fn labels_of(
+    read: &mut Read,
+    scene: &Scene,
+    batch: &[Contact],
+) -> tieline_core::Result<HashMap<ContactId, Vec<String>>> {
+    let ids: Vec<ContactId> = batch.iter().map(|contact| contact.id).collect();
+    contacts::tags_of(read, scene.tenant, &ids)
+}
+
+/// Whoever has the text as an address, however long ago they changed; then those among the last changed who have it in their
+/// name or an address.
+pub(super) fn found(
+    read: &mut Read,
+    tenant: TenantId,
+    text: &str,
+    limit: usize,
+) -> tieline_core::Result<(Vec<Contact>, bool)> {
+    let needle = text.to_lowercase();
+    let mut list: Vec<Contact> = Vec::new();
+    if needle.is_empty() {
+        return Ok((list, true));
+    }
+    for (kind, value) in [
+        (contacts::handle::PHONE, text.to_owned()),
+        (contacts::handle::PHONE, format!("+{}", text.trim_start_matches('+'))),
+        (contacts::handle::EMAIL, needle.clone()),
+        (contacts::handle::EXTERNAL_ID, text.to_owned()),
+    ] {
+        let owner = contacts::by_address(read, tenant, kind, &value)?;
+        list.extend(owner.filter(|owner| list.iter().all(|known| known.id != owner.id)));
+    }
+    let matches = |contact: &Contact| {
+        let folded = [Some(&contact.name), contact.email.as_ref(), contact.phone.as_ref()];
+        folded.into_iter().flatten().any(|text| text.to_lowercase().contains(&needle))
+            || contact.external_id.as_ref().is_some_and(|id| id.contains(text))
+    };
+    let owners: Vec<ContactId> = list.iter().map(|owner| owner.id).collect();
+    let (others, is_all) = contacts::seek(read, tenant, limit, |_, mut batch| {
+        batch.retain(|contact| matches(contact) && !owners.contains(&contact.id));
+        Ok(batch)
+    })?;
+    list.extend(others);
+    list.truncate(limit);
+    Ok((list, is_all))
+}
+
+pub async fn search(State(hub): State<Hub>, agent: Agent, RawQuery(query): RawQuery) -> Result<Json<Value>> {
+    let (params, scene) = (Params::of_query(query.as_deref()), agent.scene());
+    let body = hub.db.read(move |read| {
+        let (text, order) = (params.word("q").unwrap_or_default(), params.word("sort"));
+        let end = params.page().saturating_mul(PAGE) as usize;
+        let limit = if order.is_some() { FOUND } else { FOUND.min(end + 1) };
+        let (mut found, is_all) = found(read, scene.tenant, &text, limit)?;
+        sort(&mut found, order.as_deref().unwrap_or_default());
+        let has_more = found.len() > end;
+        let page = cut(found, params.page(), PAGE);
+        let payload = shown(read, &scene, &params, &page)?;
+        let meta = json!({
+            "count": payload.len(),
+            "current_page": page_of(&params),
+            "has_more": has_more,
+            "complete": is_all || has_more,
+        });
+        Ok::<_, Error>(json!({"meta": meta, "payload": payload}))
+    });
+    Ok(Json(body.await?))
+}
 
 pub async fn filter(
     State(hub): State<Hub>,
@@ -85,34 +187,47 @@ pub async fn filter(
     let (params, scene) = (Params::of_query(query.as_deref()), agent.scene());
     let tenant = agent.account();
     let custom = hub.db.read(move |read| fields::definitions(read, tenant, Entity::Contact)).await?;
-    let conditions = filter::conditions(body.raw("payload"), &custom)?;
+    let conditions = filter::conditions(body.raw("payload"), &filter::OF_CONTACTS, &custom)?;
     let answer = hub.db.read(move |read| {
         let now = read.now();
-        let found = match filter::addresses(&conditions) {
+        let (mut found, is_all) = match filter::addresses(&conditions) {
             Some(addresses) => {
                 let mut found: Vec<Contact> = Vec::new();
                 for (kind, value) in addresses.iter().take(100) {
                     let owner = contacts::by_address(read, tenant, kind, value)?;
                     found.extend(owner.filter(|owner| found.iter().all(|known| known.id != owner.id)));
                 }
-                found
+                (found, true)
             }
-            None => contacts::seek(read, tenant, FILTERED, |contact| filter::meets(&conditions, contact, now))?,
+            None => contacts::seek(read, tenant, FOUND, |read, mut batch| {
+                let labels = match filter::asks(&conditions, "labels") {
+                    true => labels_of(read, &scene, &batch)?,
+                    false => HashMap::new(),
+                };
+                let own = |contact: &Contact| labels.get(&contact.id).map_or(&[][..], Vec::as_slice);
+                batch.retain(|contact| filter::meets(&conditions, &(contact, own(contact)), now));
+                Ok(batch)
+            })?,
         };
-        let first = ((params.page() - 1) * PAGE) as usize;
+        sort(&mut found, &params.word("sort").unwrap_or_default());
         let count = found.len();
-        let shown: Vec<Contact> = found.into_iter().skip(first).take(PAGE as usize).collect();
-        let payload = views(read, &scene, &shown)?;
-        Ok::<_, Error>(json!({"meta": {"count": count, "current_page": page_of(&params)}, "payload": payload}))
+        let payload = shown(read, &scene, &params, &cut(found, params.page(), PAGE))?;
+        let meta = json!({"count": count, "current_page": page_of(&params), "complete": is_all});
+        Ok::<_, Error>(json!({"meta": meta, "payload": payload}))
     });
     Ok(Json(answer.await?))
 }
 
-pub async fn show(State(hub): State<Hub>, agent: Agent, Path((_, number)): OfAccount) -> Result<Json<Value>> {
-    let scene = agent.scene();
+pub async fn show(
+    State(hub): State<Hub>,
+    agent: Agent,
+    Path((_, number)): OfAccount,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Value>> {
+    let (params, scene) = (Params::of_query(query.as_deref()), agent.scene());
     let view = hub.db.read(move |read| {
         let contact = contacts::by_number(read, scene.tenant, number.0)?;
-        scene.view().contact(read, &contact)
+        Ok::<_, Error>(shown(read, &scene, &params, &[contact])?.pop())
     });
     Ok(Json(json!({"payload": view.await?})))
 }
@@ -279,13 +394,36 @@ pub async fn forget_attributes(
     Ok(Json(json!({"payload": view.await?})))
 }
 
+pub async fn labels_shown(State(hub): State<Hub>, agent: Agent, Path((_, number)): OfAccount) -> Result<Json<Value>> {
+    let scene = agent.scene();
+    let carried = hub.db.read(move |read| {
+        let contact = contacts::by_number(read, scene.tenant, number.0)?;
+        let id = contact.id;
+        Ok::<_, Error>(labels_of(read, &scene, &[contact])?.remove(&id).unwrap_or_default())
+    });
+    Ok(Json(json!({"payload": carried.await?})))
+}
+
+/// All labels of a contact from now on.
+pub async fn set_labels(
+    State(hub): State<Hub>,
+    agent: Agent,
+    Path((_, number)): OfAccount,
+    params: Params,
+) -> Result<Json<Value>> {
+    let ctx = agent.ctx();
+    let labels = hub.db.write(move |tx| {
+        let id = contacts::by_number(tx, ctx.tenant, number.0)?.id;
+        contacts::set_tags(tx, &ctx, id, &params.texts("labels"))
+    });
+    Ok(Json(json!({"payload": labels.await?})))
+}
+
 pub async fn conversations(State(hub): State<Hub>, agent: Agent, Path((_, number)): OfAccount) -> Result<Json<Value>> {
     let scene = agent.scene();
     let view = hub.db.read(move |read| {
         let contact = contacts::by_number(read, scene.tenant, number.0)?;
-        let mut list = conversations::of_contact(read, scene.tenant, contact.id, CONVERSATIONS)?;
-        let visible = agent.inboxes(read)?;
-        list.retain(|v| visible.as_ref().is_none_or(|visible| visible.contains(&v.inbox)));
+        let list = conversations::of_contact(read, scene.tenant, contact.id, agent.viewer(), None, CONVERSATIONS)?;
         scene.view().conversations(read, &list)
     });
     Ok(Json(json!({"payload": view.await?})))

@@ -9,24 +9,20 @@ use super::refused::Refused;
 use crate::http::reply::Json;
 use crate::http::request::Path;
 use crate::hub::Hub;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use http::StatusCode;
 use serde_json::{Value, json};
+use tieline_core::bots;
 use tieline_core::contact_inboxes;
 use tieline_core::contacts;
 use tieline_core::conversations::status::Status;
-use tieline_core::conversations::{
-    self, AgentFilter, Amend, Conversation, Looker, OpenIn, Priority, Standing, Typing, Update,
-};
+use tieline_core::conversations::{self, Amend, Conversation, Looker, OpenIn, Priority, Typing, Update};
 use tieline_core::ctx::Ctx;
 use tieline_core::error::{Error, Kind};
-use tieline_core::ids::{ConversationId, TenantId};
+use tieline_core::ids::ConversationId;
 use tieline_core::{inboxes, teams, users};
-use tieline_db::{Read, Tx};
-use tieline_wire::chatwoot::{conversation as shapes, people};
-
-/// Conversations of a page.
-const PAGE: i64 = 25;
+use tieline_db::Tx;
+use tieline_wire::chatwoot::{bot as bot_shapes, conversation as shapes, people};
 
 type OfAccount = Path<(Number, Number)>;
 
@@ -40,65 +36,6 @@ pub(super) fn standing(word: &str) -> Option<(Vec<Status>, Option<bool>)> {
         "all" => (Vec::new(), None),
         _ => return None,
     })
-}
-
-fn asked(read: &mut Read, tenant: TenantId, params: &Params) -> tieline_core::Result<Standing> {
-    let word = params.word("status").unwrap_or_else(|| "open".into());
-    let unknown = || Error::field("/status", "invalid_value", "status is open, resolved, pending, snoozed or all");
-    let (statuses, is_held) = standing(&word).ok_or_else(unknown)?;
-    // Forms send 0 for what nobody filled in.
-    let named = |name: &str| params.number(name).filter(|number| *number != 0);
-    let inbox = named("inbox_id").map(|number| inboxes::by_number(read, tenant, number)).transpose()?;
-    let team = named("team_id").map(|number| teams::by_number(read, tenant, number)).transpose()?;
-    Ok(Standing {
-        statuses,
-        is_held,
-        inbox: inbox.map(|inbox| inbox.id),
-        team: team.map(|team| team.id),
-        tag: params.texts("labels").into_iter().find(|label| !label.is_empty()).map(|label| label.to_lowercase()),
-        source_id: params.word("source_id"),
-    })
-}
-
-fn counts(read: &mut Read, agent: &Agent, standing: &Standing) -> tieline_core::Result<Value> {
-    let counts = conversations::counts(read, agent.account(), standing, agent.user.id)?;
-    Ok(json!({
-        "mine_count": counts.mine,
-        "assigned_count": counts.assigned,
-        "unassigned_count": counts.all - counts.assigned,
-        "all_count": counts.all,
-    }))
-}
-
-pub async fn meta(State(hub): State<Hub>, agent: Agent, RawQuery(query): RawQuery) -> Result<Json<Value>> {
-    let params = Params::of_query(query.as_deref());
-    let meta = hub.db.read(move |read| {
-        let standing = asked(read, agent.account(), &params)?;
-        counts(read, &agent, &standing)
-    });
-    Ok(Json(json!({"meta": meta.await?})))
-}
-
-pub async fn list(State(hub): State<Hub>, agent: Agent, RawQuery(query): RawQuery) -> Result<Json<Value>> {
-    let (params, scene) = (Params::of_query(query.as_deref()), agent.scene());
-    let body = hub.db.read(move |read| {
-        let standing = asked(read, agent.account(), &params)?;
-        let whose = match params.word("assignee_type").as_deref() {
-            Some("me") => Some(AgentFilter::Assigned(agent.user.id)),
-            Some("unassigned") => Some(AgentFilter::Unassigned),
-            _ => None,
-        };
-        let offset = (params.page() - 1) * PAGE;
-        let mut list = conversations::page(read, agent.account(), &standing, whose, PAGE, offset)?;
-        if params.word("assignee_type").as_deref() == Some("assigned") {
-            list.retain(|v| v.agent.is_some());
-        }
-        let visible = agent.inboxes(read)?;
-        list.retain(|v| visible.as_ref().is_none_or(|visible| visible.contains(&v.inbox)));
-        let meta = counts(read, &agent, &standing)?;
-        Ok::<_, Error>(json!({"data": {"meta": meta, "payload": scene.view().conversations(read, &list)?}}))
-    });
-    Ok(Json(body.await?))
 }
 
 /// An update that changes nothing.
@@ -192,7 +129,8 @@ pub async fn create(State(hub): State<Hub>, agent: Agent, params: Params) -> Res
         };
         let v = conversations::open_in(tx, &ctx, &command)?;
         match params.word("status").as_deref() {
-            None | Some("open" | "pending") => Ok(v),
+            None | Some("pending") => Ok(v),
+            Some("open") if !v.is_held => Ok(v),
             Some(word) => set_status(tx, &ctx, &v, word, until(params)),
         }
     });
@@ -270,6 +208,9 @@ pub async fn toggle_status(
     let done = hub.db.write(move |tx| {
         let v = agent.conversation(tx, number.0)?;
         let word = params.word("status");
+        if agent.bot.is_some() && v.is_held && word.as_deref() == Some("open") {
+            return Ok((conversations::hand_off(tx, &ctx, v.id)?, true));
+        }
         let word = word.as_deref().unwrap_or(if shapes::status(&v) == "open" { "resolved" } else { "open" });
         let mut after = set_status(tx, &ctx, &v, word, until(&params))?;
         // An agent who opens a conversation takes it on.
@@ -277,11 +218,11 @@ pub async fn toggle_status(
             let take = Update { agent: Some(Some(agent.user.id)), ..unchanged(v.id) };
             after = conversations::update(tx, &ctx, &take)?.conversation;
         }
-        Ok::<_, Error>(after)
+        Ok::<_, Error>((after, false))
     });
-    let v = done.await?;
+    let (v, is_hand_off) = done.await?;
     Ok(Json(json!({"meta": {}, "payload": {
-        "success": true,
+        "success": if is_hand_off { Value::Null } else { true.into() },
         "conversation_id": v.number,
         "current_status": shapes::status(&v),
         "snoozed_until": v.snoozed_until.map(tieline_wire::chatwoot::iso),
@@ -324,6 +265,12 @@ pub async fn assign(
         let v = agent.conversation(tx, number.0)?;
         if params.has("assignee_id") || !params.has("team_id") {
             let wanted = params.number("assignee_id").filter(|number| *number != 0);
+            if let Some(number) = wanted.filter(|_| params.word("assignee_type").as_deref() == Some("AgentBot")) {
+                let bot = bots::by_number(tx, ctx.tenant, number)?;
+                let take = Amend { bot: Some(Some(bot.id)), ..Amend::default() };
+                conversations::amend(tx, &ctx, v.id, &take)?;
+                return Ok(Some(bot_shapes::slim(&bot)));
+            }
             let user = match wanted {
                 Some(number) => optional(users::by_number(tx, agent.tenant.live(), number))?,
                 None => None,

@@ -10,6 +10,7 @@ use crate::hub::Hub;
 use axum::extract::{RawQuery, Request, State};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
+use tieline_core::bots;
 use tieline_core::conversations::channel::Channel;
 use tieline_core::conversations::{Append, AppendVerb, Appended, Conversation};
 use tieline_core::ctx::Ctx;
@@ -149,10 +150,31 @@ pub(super) async fn new_message(
             .await?;
     }
     let is_plain = kind == TEXT && attributes.is_empty();
-    let user = (author_type == AuthorType::Agent).then_some(agent.user.id);
+    let bot = match (author_type, &agent.bot, params.word("sender_type").as_deref()) {
+        (AuthorType::Contact | AuthorType::System, ..) => None,
+        (_, Some(bot), _) => Some(bot.clone()),
+        (_, None, Some("AgentBot")) => {
+            let (tenant, number) = (agent.account(), params.number("sender_id").unwrap_or(0));
+            Some(hub.db.read(move |read| bots::by_number(read, tenant, number)).await?)
+        }
+        _ => None,
+    };
+    let author = match &bot {
+        // A bot is no human agent: the customer still waits for one.
+        Some(bot) => Author {
+            kind: Some(AuthorType::Automation),
+            bot: Some(bot.id),
+            name: Some(bot.name.clone()),
+            ..Author::default()
+        },
+        None => {
+            let user = (author_type == AuthorType::Agent).then_some(agent.user.id);
+            Author { kind: Some(author_type), user, ..Author::default() }
+        }
+    };
     Ok(NewMessage {
         direction,
-        author: Author { kind: Some(author_type), user, name: None },
+        author,
         text: content(params)?,
         html: None,
         content: (!is_plain).then(|| Content { kind, attributes: Value::Object(attributes).to_string() }),

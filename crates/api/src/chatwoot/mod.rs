@@ -5,6 +5,8 @@
 
 mod agent;
 mod agents;
+mod automations;
+mod bots;
 mod contacts;
 mod conversations;
 mod filter;
@@ -16,7 +18,9 @@ mod params;
 mod people;
 mod probes;
 mod public;
+mod queue;
 mod refused;
+mod spelling;
 mod view;
 mod webhooks;
 
@@ -85,6 +89,15 @@ pub fn routes(hub: Hub) -> Router {
             format!("{account}/custom_attribute_definitions/{{definition}}"),
             get(people::definition).delete(people::delete_definition),
         ),
+        (format!("{account}/agent_bots"), get(bots::list).post(bots::create)),
+        (
+            format!("{account}/agent_bots/{{bot}}"),
+            get(bots::show).put(bots::update).patch(bots::update).delete(bots::delete),
+        ),
+        (format!("{account}/agent_bots/{{bot}}/reset_access_token"), post(bots::reset_token)),
+        (format!("{account}/agent_bots/{{bot}}/reset_secret"), post(bots::reset_secret)),
+        (format!("{account}/inboxes/{{inbox}}/agent_bot"), get(bots::on_inbox)),
+        (format!("{account}/inboxes/{{inbox}}/set_agent_bot"), post(bots::set_on_inbox)),
         (format!("{account}/inboxes"), get(inboxes::list).post(inboxes::create)),
         (
             format!("{account}/inboxes/{{inbox}}"),
@@ -105,6 +118,12 @@ pub fn routes(hub: Hub) -> Router {
             format!("{account}/webhooks/{{webhook}}"),
             put(webhooks::update).patch(webhooks::update).delete(webhooks::delete),
         ),
+        (format!("{account}/automation_rules"), get(automations::list).post(automations::create)),
+        (
+            format!("{account}/automation_rules/{{rule}}"),
+            get(automations::show).put(automations::update).patch(automations::update).delete(automations::delete),
+        ),
+        (format!("{account}/automation_rules/{{rule}}/clone"), post(automations::clone)),
         (format!("{account}/contacts"), get(contacts::list).post(contacts::create)),
         (format!("{account}/contacts/search"), get(contacts::search)),
         (format!("{account}/contacts/filter"), post(contacts::filter)),
@@ -115,11 +134,14 @@ pub fn routes(hub: Hub) -> Router {
             get(contacts::show).put(contacts::update).patch(contacts::update).delete(contacts::delete),
         ),
         (format!("{account}/contacts/{{contact}}/conversations"), get(contacts::conversations)),
+        (format!("{account}/contacts/{{contact}}/labels"), get(contacts::labels_shown).post(contacts::set_labels)),
         (format!("{account}/contacts/{{contact}}/contactable_inboxes"), get(contacts::contactable)),
         (format!("{account}/contacts/{{contact}}/contact_inboxes"), post(contacts::attach)),
         (format!("{account}/contacts/{{contact}}/destroy_custom_attributes"), post(contacts::forget_attributes)),
-        (format!("{account}/conversations"), get(conversations::list).post(conversations::create)),
-        (format!("{account}/conversations/meta"), get(conversations::meta)),
+        (format!("{account}/conversations"), get(queue::list).post(conversations::create)),
+        (format!("{account}/conversations/meta"), get(queue::counts)),
+        (format!("{account}/conversations/filter"), post(queue::filter)),
+        (format!("{account}/conversations/search"), get(queue::search)),
         (
             format!("{account}/conversations/{{conversation}}"),
             get(conversations::show).patch(conversations::update).put(conversations::update),

@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use tieline_core::attachments::link::Links;
+use tieline_core::bots::{self, Bot};
 use tieline_core::contact_inboxes::{self, ContactInbox};
 use tieline_core::contacts::Contact;
 use tieline_core::conversations::{self, Conversation};
 use tieline_core::error::Error;
-use tieline_core::ids::{InboxId, TeamId, TenantId, UserId};
+use tieline_core::ids::{BotId, InboxId, TeamId, TenantId, UserId};
 use tieline_core::inboxes::{self, Inbox};
 use tieline_core::keys::token;
 use tieline_core::messages::direction::{AuthorType, Direction};
@@ -18,11 +19,11 @@ use tieline_core::messages::{self, Message, Order};
 use tieline_core::secrets::Keyring;
 use tieline_core::teams::{self, Team};
 use tieline_core::tenants::Tenant;
-use tieline_core::users::{self, User};
+use tieline_core::users::{self, ACCESS_TOKEN_CONTEXT, User};
 use tieline_core::{Result, webhooks};
 use tieline_db::Read;
 use tieline_delivery::SECRET_CONTEXT;
-use tieline_wire::chatwoot::{contact, conversation, inbox, message, people};
+use tieline_wire::chatwoot::{bot, contact, conversation, inbox, message, people};
 
 /// Messages shown with a conversation of the client API.
 const PUBLIC_MESSAGES: i64 = 100;
@@ -58,7 +59,13 @@ impl Scene {
     }
     /// A view of one answer.
     pub fn view(&self) -> View<'_> {
-        View { scene: self, users: HashMap::new(), teams: HashMap::new(), inboxes: HashMap::new() }
+        View {
+            scene: self,
+            users: HashMap::new(),
+            teams: HashMap::new(),
+            inboxes: HashMap::new(),
+            bots: HashMap::new(),
+        }
     }
     /// Key of the identity hashes of an inbox: it follows from the installation's key, so no row holds it.
     pub fn hmac_token(&self, inbox: &Inbox) -> String {
@@ -88,6 +95,7 @@ pub(super) struct View<'s> {
     users: HashMap<UserId, Option<User>>,
     teams: HashMap<TeamId, Option<Team>>,
     inboxes: HashMap<InboxId, Inbox>,
+    bots: HashMap<BotId, Option<Bot>>,
 }
 
 /// What signs an endpoint's deliveries.
@@ -123,6 +131,28 @@ impl View<'_> {
         })
     }
 
+    fn bot_of(&mut self, read: &mut Read, id: BotId) -> Result<Option<Bot>> {
+        Ok(match self.bots.entry(id) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => entry.insert(bots::find(read, self.scene.tenant, id)?).clone(),
+        })
+    }
+
+    /// A bot, with its secrets for administrators.
+    pub fn bot(&self, found: &Bot) -> Result<Value> {
+        let open = |sealed: &[u8], context: &str| {
+            String::from_utf8(self.scene.keyring.open(sealed, context)?).map_err(Error::internal)
+        };
+        let secrets = match self.scene.is_admin {
+            true => Some(bot::Secrets {
+                access_token: open(&found.access_token, ACCESS_TOKEN_CONTEXT)?,
+                secret: open(&found.secret, SECRET_CONTEXT)?,
+            }),
+            false => None,
+        };
+        Ok(bot::bot(found, self.scene.tenant.0, secrets))
+    }
+
     /// An inbox, with its secrets for administrators.
     pub fn inbox(&mut self, read: &mut Read, found: &Inbox) -> Result<Value> {
         if !self.scene.is_admin {
@@ -150,6 +180,10 @@ impl View<'_> {
         Ok(match (m.author_type, m.author_id) {
             (AuthorType::Contact, _) => Some(contact::sender(&v.contact)),
             (AuthorType::Agent, Some(id)) => self.user(read, UserId::from_uuid(id))?.as_ref().map(people::sender),
+            (AuthorType::Ai | AuthorType::Automation, Some(id)) => match self.bot_of(read, BotId::from_uuid(id))? {
+                Some(found) => Some(bot::sender(&found)),
+                None => m.author_name.as_ref().map(|name| people::program(name)),
+            },
             _ => m.author_name.as_ref().map(|name| people::program(name)),
         })
     }
@@ -205,6 +239,7 @@ impl View<'_> {
         let last_said = said.map(|m| self.pushed(read, v, m, unread)).transpose()?;
         let inbox = self.inbox_of(read, v.inbox)?;
         let assignee = v.agent.map(|id| self.user(read, id)).transpose()?.flatten();
+        let bot = v.bot.map(|id| self.bot_of(read, id)).transpose()?.flatten();
         let team = v.team.map(|id| self.team(read, id)).transpose()?.flatten();
         let at = v.source_id.as_ref().map(|source| contact_inboxes::find(read, tenant, v.inbox, source)).transpose()?;
         let around = conversation::Around {
@@ -212,6 +247,7 @@ impl View<'_> {
             inbox: &inbox,
             account: tenant.0,
             assignee: assignee.as_ref(),
+            bot: bot.as_ref(),
             team: team.as_ref(),
             is_in_team: team.as_ref().zip(self.scene.viewer).is_some_and(|(team, user)| team.members.contains(&user)),
             is_verified: at.flatten().is_some_and(|at| at.is_verified),
@@ -223,7 +259,8 @@ impl View<'_> {
     /// Who has a conversation, as a sender.
     pub fn assignee(&mut self, read: &mut Read, v: &Conversation) -> Result<Option<Value>> {
         let user = v.agent.map(|id| self.user(read, id)).transpose()?.flatten();
-        Ok(user.as_ref().map(people::sender))
+        let bot = v.bot.map(|id| self.bot_of(read, id)).transpose()?.flatten();
+        Ok(user.as_ref().map(people::sender).or(bot.as_ref().map(bot::sender)))
     }
 
     /// Several conversations.

@@ -179,7 +179,7 @@ fn author(author: &Object<'_, '_>, direction: Direction) -> Author {
     if user.is_some() && !agent {
         author.refuse("id", fields::Refusal::new("not_allowed", "goes with the type agent only"));
     }
-    Author { kind, user, name: author.string("name").chars(1..=AUTHOR_NAME_LIMIT).owned().optional() }
+    Author { kind, user, bot: None, name: author.string("name").chars(1..=AUTHOR_NAME_LIMIT).owned().optional() }
 }
 
 /// A note to add.

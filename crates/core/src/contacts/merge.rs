@@ -60,6 +60,8 @@ pub fn merge(tx: &mut Tx, ctx: &Ctx, target: ContactId, from: &[ContactId]) -> R
         for statement in [sql::MOVE_HANDLES, sql::MOVE_CONVERSATIONS, sql::MOVE_INBOXES, sql::MOVE_ALIASES] {
             tx.execute(statement, &params![ctx.tenant.0, source.id.0, target.0])?;
         }
+        tx.execute(sql::COPY_TAGS, &params![ctx.tenant.0, source.id.0, target.0])?;
+        tx.execute(sql::CLEAR_TAGS, &params![ctx.tenant.0, source.id.0])?;
         let now = tx.now();
         tx.execute(sql::INSERT_ALIAS, &params![ctx.tenant.0, source.id.0, target.0, now])?;
         tx.execute(sql::DELETE, &params![ctx.tenant.0, source.id.0])?;

@@ -8,6 +8,7 @@ mod merge;
 pub mod phone;
 mod seek;
 pub(crate) mod sql;
+mod tagging;
 mod upsert;
 mod write;
 
@@ -15,7 +16,8 @@ pub use annotate::{Annotate, annotate};
 pub use delete::delete;
 pub use list::{Filter, List, found, list, numbered};
 pub use merge::{MERGE_LIMIT, merge};
-pub use seek::{by_address, by_number, count, page, seek};
+pub use seek::{ORDERS, SEEK_SCAN, by_address, by_number, count, page, seek};
+pub use tagging::{set_tags, tags_of};
 pub use upsert::{Upsert, Upserted, upsert_many};
 pub use write::{Create, Update, Written, create, update};
 

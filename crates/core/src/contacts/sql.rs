@@ -129,28 +129,50 @@ pub const DELETE_ALIASES: &str = "delete from contact_aliases where tenant_id = 
 pub const MOVE_INBOXES: &str = "update contact_inboxes set contact_id = $3 where tenant_id = $1 and contact_id = $2";
 pub const DELETE_INBOXES: &str = "delete from contact_inboxes where tenant_id = $1 and contact_id = $2";
 pub const BY_NUMBER: &str = concat!("select ", columns!(), " from contacts c where c.tenant_id = $1 and c.number = $2");
-/// Those that somebody knows an address of.
-pub const COUNT: &str = "select count(*) from contacts where tenant_id = $1 and (email is not null or phone is not null or \
-     external_id is not null)";
+/// Those of whom nobody knows an address.
+pub const COUNT_NAMELESS: &str = "select count(*) from contacts where tenant_id = $1 and email is null and phone is null and \
+     external_id is null";
+/// Those with an address that carry any of these tags (between spaces).
+pub const COUNT_TAGGED: &str = "select count(*) from contacts c where c.tenant_id = $1 and (c.email is not null or c.phone is not null or \
+     c.external_id is not null) and c.id in (select g.contact_id from contact_tags g where g.tenant_id = $1 and g.tag_id in \
+     (select t.id from tags t where t.tenant_id = $1 and replace($2, ' ' || t.slug || ' ', '') <> $2))";
+/// A page of those with an address, of those that carry any of the tags if there are any.
 macro_rules! page {
     ($order:literal) => {
         concat!(
             "select ",
             columns!(),
             " from contacts c where c.tenant_id = $1 and (c.email is not null or c.phone is not null or \
-             c.external_id is not null) order by ",
+             c.external_id is not null) and ($2 = '' or exists (select 1 from contact_tags cg join tags ct \
+             on ct.tenant_id = cg.tenant_id and ct.id = cg.tag_id where cg.tenant_id = $1 and cg.contact_id = c.id \
+             and replace($2, ' ' || ct.slug || ' ', '') <> $2)) order by ",
             $order,
-            ", c.number limit $2 offset $3"
+            " limit $3 offset $4"
         )
     };
 }
-pub const BY_NAME: &str = page!("lower(c.name)");
-pub const BY_NAME_DOWN: &str = page!("lower(c.name) desc");
-pub const BY_EMAIL: &str = page!("c.email nulls last");
-pub const BY_EMAIL_DOWN: &str = page!("c.email desc nulls last");
-pub const BY_PHONE: &str = page!("c.phone nulls last");
-pub const BY_PHONE_DOWN: &str = page!("c.phone desc nulls last");
-pub const BY_CREATION: &str = page!("c.created_at");
-pub const BY_CREATION_DOWN: &str = page!("c.created_at desc");
-pub const BY_CHANGE: &str = page!("c.updated_at");
-pub const BY_CHANGE_DOWN: &str = page!("c.updated_at desc");
+pub const BY_NAME: &str = page!("lower(c.name), c.number");
+pub const BY_NAME_DOWN: &str = page!("lower(c.name) desc, c.number");
+pub const BY_EMAIL: &str = page!("c.email nulls last, c.number");
+pub const BY_EMAIL_DOWN: &str = page!("c.email desc nulls last, c.number");
+pub const BY_PHONE: &str = page!("c.phone nulls last, c.number");
+pub const BY_PHONE_DOWN: &str = page!("c.phone desc nulls last, c.number");
+pub const BY_CREATION: &str = page!("c.created_at, c.number");
+pub const BY_CREATION_DOWN: &str = page!("c.created_at desc, c.number desc");
+pub const BY_CHANGE: &str = page!("c.updated_at, c.id");
+pub const BY_CHANGE_DOWN: &str = page!("c.updated_at desc, c.id desc");
+pub static TAGS: Many = Many::new(
+    "select :ord, ct.slug from contact_tags cg join tags ct on ct.tenant_id = cg.tenant_id and ct.id = cg.tag_id \
+     where cg.tenant_id = :tenant_id and cg.contact_id = :contact_id",
+    &[("tenant_id", Ty::Int), ("contact_id", Ty::Uuid)],
+);
+pub static INSERT_TAG: Many = Many::new(
+    "insert into contact_tags (tenant_id, contact_id, tag_id, created_at) values (:tenant_id, :contact_id, :tag_id, :at) \
+     on conflict (tenant_id, contact_id, tag_id) do nothing",
+    &[("tenant_id", Ty::Int), ("contact_id", Ty::Uuid), ("tag_id", Ty::Uuid), ("at", Ty::Int)],
+);
+pub const CLEAR_TAGS: &str = "delete from contact_tags where tenant_id = $1 and contact_id = $2";
+/// Those that the other does not carry yet.
+pub const COPY_TAGS: &str = "insert into contact_tags (tenant_id, contact_id, tag_id, created_at) \
+     select g.tenant_id, $3, g.tag_id, g.created_at from contact_tags g where g.tenant_id = $1 and g.contact_id = $2 \
+     and not exists (select 1 from contact_tags o where o.tenant_id = $1 and o.contact_id = $3 and o.tag_id = g.tag_id)";

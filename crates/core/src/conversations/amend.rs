@@ -5,9 +5,8 @@ use super::change::{announce, lock, save};
 use super::{Conversation, Priority, set_tag};
 use crate::ctx::Ctx;
 use crate::events::Batch;
-use crate::ids::ConversationId;
-use crate::tags::{self, slug};
-use crate::{Error, Result};
+use crate::ids::{BotId, ConversationId};
+use crate::{Result, bots, tags};
 use tieline_db::Tx;
 
 /// Changes; what is none stays.
@@ -17,6 +16,8 @@ pub struct Amend {
     pub priority: Option<Option<Priority>>,
     /// Whether a bot works on it.
     pub is_held: Option<bool>,
+    /// The bot that has it from now on, instead of any agent; none inside takes it from a bot.
+    pub bot: Option<Option<BotId>>,
     /// All values by key from now on, a JSON object as text.
     pub custom_fields: Option<String>,
     /// Free-form, all of it from now on, a JSON object as text.
@@ -27,12 +28,19 @@ pub struct Amend {
 
 /// Changes what differs.
 ///
-/// Errors: `not_found`; those of [`set_tag`]; `invalid_slug` for a label that no slug can be made from.
+/// Errors: `not_found`, also for a bot; those of [`set_tag`]; `invalid_slug` for a label that no slug can be made from.
 pub fn amend(tx: &mut Tx, ctx: &Ctx, id: ConversationId, cmd: &Amend) -> Result<Conversation> {
     let before = lock(tx, ctx.tenant, id)?;
     let mut v = before.clone();
     v.priority = cmd.priority.unwrap_or(v.priority);
     v.is_held = cmd.is_held.unwrap_or(v.is_held);
+    if let Some(bot) = cmd.bot {
+        if let Some(bot) = bot {
+            bots::get(tx, ctx.tenant, bot)?;
+            v.agent = None;
+        }
+        v.bot = bot;
+    }
     if let Some(values) = &cmd.custom_fields {
         v.custom_fields.clone_from(values);
     }
@@ -51,15 +59,7 @@ pub fn amend(tx: &mut Tx, ctx: &Ctx, id: ConversationId, cmd: &Amend) -> Result<
 }
 
 fn relabel(tx: &mut Tx, ctx: &Ctx, mut v: Conversation, labels: &[String]) -> Result<Conversation> {
-    let mut wanted = Vec::with_capacity(labels.len());
-    for label in labels.iter().map(|label| label.trim().to_lowercase()).filter(|label| !label.is_empty()) {
-        let made = slug::check(&label, "/labels").is_ok().then(|| label.clone()).or_else(|| slug::from_name(&label));
-        let slug = made.ok_or_else(|| Error::field("/labels", "invalid_slug", "A label has letters or digits."))?;
-        if !v.tags.contains(&slug) && tags::known_many(tx, &[(ctx.tenant, &[slug.clone()][..])])?[0].0.is_empty() {
-            tags::create(tx, ctx, &tags::Create { slug: Some(slug.clone()), name: label, description: None })?;
-        }
-        wanted.push(slug);
-    }
+    let wanted: Vec<String> = tags::of_labels(tx, ctx, labels)?.into_iter().map(|(_, slug)| slug).collect();
     for gone in v.tags.clone().iter().filter(|slug| !wanted.contains(slug)) {
         v = set_tag(tx, ctx, v.id, gone, false)?;
     }

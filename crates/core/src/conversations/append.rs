@@ -10,7 +10,6 @@ use super::open::{insert_many, to_engine};
 use super::status::{Command, Moment, Outcome, Status};
 use super::{Conversation, sql, take_numbers};
 use crate::attachments::{self, Attached};
-use crate::contacts;
 use crate::ctx::Ctx;
 use crate::events::{Batch, Event};
 use crate::idempotency::{self, Once, Reply};
@@ -18,6 +17,7 @@ use crate::ids::{ConversationId, InboxId, TeamId, TenantId, UserId};
 use crate::messages::direction::Direction;
 use crate::messages::{self, Message, NewMessage};
 use crate::{Error, Result};
+use crate::{bots, contacts};
 use std::collections::{HashMap, HashSet};
 use tieline_db::{Keys, Numbers, Param, SetVerb, Tx, params};
 
@@ -271,6 +271,10 @@ impl Set<'_> {
         let message = cmd.message.of(tx, &cmd.ctx, v, self.authors.get(&index), attached, numbers.take()?);
         if let Some(change) = change {
             change::apply(tx, key.0, v, change)?;
+            // A bot takes up again what was closed.
+            if change.reopened() {
+                v.is_held = bots::works_in(tx, key.0, v.inbox)?;
+            }
         }
         v.updated_at = now;
         v.engagement = Moment::Said(message.direction, message.author_type).decides().or(v.engagement);
@@ -341,11 +345,12 @@ impl Set<'_> {
             previous: Some(old.id),
             source_id: old.source_id.clone(),
             priority: None,
-            is_held: false,
+            is_held: bots::works_in(tx, archived.0, old.inbox)?,
             waiting_since: None,
             first_reply_at: None,
             contact_seen_at: None,
             agent_seen_at: None,
+            bot: None,
         };
         contacts::hold(tx, vec![(archived.0, v.contact.id)])?;
         let key = (archived.0, v.id);

@@ -74,7 +74,8 @@ pub(crate) fn save_many<'v>(
             v.priority.map(Priority::as_str),
             v.is_held,
             v.waiting_since,
-            v.first_reply_at
+            v.first_reply_at,
+            v.bot.map(|id| id.0)
         ]);
     }
     tx.run_many(&sql::SAVE, &rows)?;
@@ -147,6 +148,10 @@ fn changes(before: &Conversation, after: &Conversation) -> Vec<Change> {
     if before.agent != after.agent {
         let text = |v: &Conversation| v.agent.map(|id| id.to_string());
         add("assignedAgentId", text(before).into(), text(after).into());
+    }
+    if before.bot != after.bot {
+        let text = |v: &Conversation| v.bot.map(|id| id.to_string());
+        add("assignedBotId", text(before).into(), text(after).into());
     }
     if before.custom_fields != after.custom_fields {
         add("customFields", json(&before.custom_fields), json(&after.custom_fields));

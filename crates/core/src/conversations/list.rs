@@ -192,6 +192,47 @@ pub fn by_reference(read: &mut Read, tenant: TenantId, reference: &str) -> Resul
     Ok(read.opt(sql::BY_THEIR_REFERENCE, &params![tenant.0, reference], |row| conversation(row, 0))?)
 }
 
+/// The conversation with this number.
+///
+/// Errors: `not_found`.
+pub fn by_number(read: &mut Read, tenant: TenantId, number: i64) -> Result<Conversation> {
+    let found = read.opt(sql::BY_NUMBER, &params![tenant.0, number], |row| conversation(row, 0))?;
+    found.ok_or_else(|| Error::not_found("conversation"))
+}
+
+/// The last conversation at an address of an inbox.
+pub fn newest_from(read: &mut Read, tenant: TenantId, inbox: InboxId, source_id: &str) -> Result<Option<Conversation>> {
+    Ok(read.opt(sql::NEWEST_FROM, &params![tenant.0, inbox.0, source_id], |row| conversation(row, 0))?)
+}
+
+/// A contact's conversations, last written to first: those that `viewer` sees, all for none; only those of an address of an
+/// inbox, if one is given.
+pub fn of_contact(
+    read: &mut Read,
+    tenant: TenantId,
+    contact: ContactId,
+    viewer: Option<UserId>,
+    address: Option<(InboxId, &str)>,
+    limit: i64,
+) -> Result<Vec<Conversation>> {
+    let (inbox, source) = (address.map(|(inbox, _)| inbox.0), address.map_or("", |(_, source)| source));
+    let params = params![tenant.0, contact.0, limit, viewer.map(|id| id.0), inbox, source];
+    Ok(read.all(sql::OF_CONTACT, &params, |row| conversation(row, 0))?)
+}
+
+/// How much of the customer's nobody had looked at when message `number` was the newest; ten at most, among the fifty
+/// newest messages then.
+pub fn unread_then(read: &mut Read, tenant: TenantId, v: &Conversation, number: i64) -> Result<i64> {
+    let params = params![tenant.0, v.id.0, number, v.agent_seen_at.unwrap_or(0)];
+    Ok(read.opt(sql::UNREAD_THEN, &params, |row| row.get(0))?.unwrap_or(0))
+}
+
+/// How much of the customer's nobody has looked at, ten at most.
+pub fn unread(read: &mut Read, tenant: TenantId, v: &Conversation) -> Result<i64> {
+    let params = params![tenant.0, v.id.0, v.agent_seen_at.unwrap_or(0)];
+    Ok(read.opt(sql::UNREAD, &params, |row| row.get(0))?.unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,108 +305,4 @@ mod tests {
             assert_eq!(sort, sorts, "only one customer's conversations are sorted: {statement}\n{plan:#?}");
         }
     }
-}
-
-/// Conversations by where they stand for a person who reads a queue, with whose they are aside.
-#[derive(Clone, Debug, Default)]
-pub struct Standing {
-    /// Any of these statuses (two at most); all when empty.
-    pub statuses: Vec<Status>,
-    /// Whether a bot holds them.
-    pub is_held: Option<bool>,
-    /// The inbox they came through.
-    pub inbox: Option<InboxId>,
-    /// The team whose queue they are in.
-    pub team: Option<TeamId>,
-    /// A slug they carry.
-    pub tag: Option<String>,
-    /// The contact's address in the inbox.
-    pub source_id: Option<String>,
-}
-
-impl Standing {
-    fn params(&self, tenant: TenantId) -> Vec<Param<'_>> {
-        let word = |status: Option<&Status>| status.map_or("", |status| status.as_str());
-        params![
-            tenant.0,
-            word(self.statuses.first()),
-            word(self.statuses.last()),
-            self.is_held,
-            self.inbox.map(|id| id.0),
-            self.team.map(|id| id.0),
-            self.tag.as_deref().unwrap_or(""),
-            self.source_id.as_deref().unwrap_or("")
-        ]
-        .to_vec()
-    }
-}
-
-/// How many conversations stand so.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// All.
-    pub all: i64,
-    /// Those that somebody has.
-    pub assigned: i64,
-    /// Those of the user who asks.
-    pub mine: i64,
-}
-
-/// The conversation with this number.
-///
-/// Errors: `not_found`.
-pub fn by_number(read: &mut Read, tenant: TenantId, number: i64) -> Result<Conversation> {
-    let found = read.opt(sql::BY_NUMBER, &params![tenant.0, number], |row| conversation(row, 0))?;
-    found.ok_or_else(|| Error::not_found("conversation"))
-}
-
-/// The last conversation at an address of an inbox.
-pub fn newest_from(read: &mut Read, tenant: TenantId, inbox: InboxId, source_id: &str) -> Result<Option<Conversation>> {
-    Ok(read.opt(sql::NEWEST_FROM, &params![tenant.0, inbox.0, source_id], |row| conversation(row, 0))?)
-}
-
-/// A contact's conversations, last written to first.
-pub fn of_contact(read: &mut Read, tenant: TenantId, contact: ContactId, limit: i64) -> Result<Vec<Conversation>> {
-    Ok(read.all(sql::OF_CONTACT, &params![tenant.0, contact.0, limit], |row| conversation(row, 0))?)
-}
-
-/// A page of the conversations that stand so, last changed first.
-pub fn page(
-    read: &mut Read,
-    tenant: TenantId,
-    standing: &Standing,
-    agent: Option<AgentFilter>,
-    limit: i64,
-    offset: i64,
-) -> Result<Vec<Conversation>> {
-    let mut params = standing.params(tenant);
-    let (whose, nobodys) = match agent {
-        Some(AgentFilter::Assigned(id)) => (Some(id.0), None),
-        Some(AgentFilter::Unassigned) => (None, Some(true)),
-        None => (None, None),
-    };
-    params.extend(params![whose, nobodys, limit, offset]);
-    Ok(read.all(sql::PAGE, &params, |row| conversation(row, 0))?)
-}
-
-/// Counts the conversations that stand so.
-pub fn counts(read: &mut Read, tenant: TenantId, standing: &Standing, me: UserId) -> Result<Counts> {
-    let mut params = standing.params(tenant);
-    params.push(me.0.into());
-    let counts = read
-        .opt(sql::COUNTS, &params, |row| Ok(Counts { all: row.get(0)?, assigned: row.get(1)?, mine: row.get(2)? }))?;
-    Ok(counts.unwrap_or_default())
-}
-
-/// How much of the customer's nobody had looked at when message `number` was the newest; ten at most, among the fifty
-/// newest messages then.
-pub fn unread_then(read: &mut Read, tenant: TenantId, v: &Conversation, number: i64) -> Result<i64> {
-    let params = params![tenant.0, v.id.0, number, v.agent_seen_at.unwrap_or(0)];
-    Ok(read.opt(sql::UNREAD_THEN, &params, |row| row.get(0))?.unwrap_or(0))
-}
-
-/// How much of the customer's nobody has looked at, ten at most.
-pub fn unread(read: &mut Read, tenant: TenantId, v: &Conversation) -> Result<i64> {
-    let params = params![tenant.0, v.id.0, v.agent_seen_at.unwrap_or(0)];
-    Ok(read.opt(sql::UNREAD, &params, |row| row.get(0))?.unwrap_or(0))
 }

@@ -4,6 +4,7 @@ mod amend;
 mod append;
 mod change;
 pub mod channel;
+mod hand_off;
 mod land;
 mod list;
 mod merge;
@@ -11,8 +12,10 @@ mod open;
 mod open_in;
 mod participants;
 mod priority;
+mod search;
 mod seen;
 pub(crate) mod sql;
+mod standing;
 pub mod status;
 mod tagging;
 mod typing;
@@ -21,23 +24,27 @@ mod update;
 pub use amend::{Amend, amend};
 pub use append::{Append, AppendVerb, Appended};
 pub(crate) use change::{hold, lock, next as next_event, save, wake};
+pub use hand_off::hand_off;
 pub use land::{Land, Landed, land};
 pub use list::{
-    AgentFilter, Counts, Filter, Sort, Standing, by_number, by_reference, counts, get, holder, list, newest_from,
-    numbered, of_contact, page, unread, unread_then,
+    AgentFilter, Filter, Sort, by_number, by_reference, get, holder, list, newest_from, numbered, of_contact, unread,
+    unread_then,
 };
 pub use merge::{Merge, merge};
 pub use open::{Customer, StartOutbound, StartOutboundVerb, Started};
 pub use open_in::{OpenIn, open_in};
 pub use participants::{PARTICIPANTS_LIMIT, participants, set_participants};
 pub use priority::Priority;
+pub use search::{SEARCH_SCAN, known, seek};
 pub use seen::{Looker, see};
+pub(crate) use standing::offset;
+pub use standing::{Counts, Queue, Sight, Standing, counts, page};
 pub use tagging::{TAGS_LIMIT, set_tag};
 pub use typing::{Typing, typing};
 pub use update::{Update, Updated, update};
 
 use crate::contacts::{self, Contact};
-use crate::ids::{ConversationId, InboxId, TeamId, UserId};
+use crate::ids::{BotId, ConversationId, InboxId, TeamId, UserId};
 use crate::messages::Message;
 use crate::messages::direction::{AuthorType, Direction};
 use crate::{Error, Result};
@@ -114,6 +121,8 @@ pub struct Conversation {
     pub contact_seen_at: Option<i64>,
     /// When one of us last looked.
     pub agent_seen_at: Option<i64>,
+    /// The bot that has it, as an agent would.
+    pub bot: Option<BotId>,
 }
 
 impl Conversation {
@@ -168,11 +177,12 @@ pub(crate) fn conversation(row: &Row, at: usize) -> tieline_db::Result<Conversat
         first_reply_at: row.get(at + 28)?,
         contact_seen_at: row.get(at + 29)?,
         agent_seen_at: row.get(at + 30)?,
+        bot: row.get::<Option<_>>(at + 31)?.map(BotId::from_uuid),
         tags: row
-            .get::<Option<String>>(at + 31)?
+            .get::<Option<String>>(at + 32)?
             .map(|slugs| slugs.split(' ').map(str::to_owned).collect())
             .unwrap_or_default(),
-        contact: contacts::contact(row, at + 32)?,
+        contact: contacts::contact(row, at + 33)?,
     })
 }
 

@@ -181,6 +181,7 @@ fn run(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Resul
             first_reply_at: None,
             contact_seen_at: None,
             agent_seen_at: None,
+            bot: None,
         };
         let message = cmd.message.as_ref().zip(files.remove(index));
         let message = message

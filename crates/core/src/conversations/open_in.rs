@@ -8,7 +8,7 @@ use crate::contact_inboxes::ContactInbox;
 use crate::ctx::Ctx;
 use crate::events::{Event, emit};
 use crate::ids::{ConversationId, TeamId, UserId};
-use crate::{Error, Result, contacts, inboxes, teams};
+use crate::{Error, Result, bots, contacts, inboxes, teams};
 use tieline_db::{Tx, params};
 
 /// A conversation to open.
@@ -16,7 +16,7 @@ use tieline_db::{Tx, params};
 pub struct OpenIn {
     /// The contact's address in the inbox.
     pub at: ContactInbox,
-    /// Whether a bot works on it first.
+    /// Whether a bot works on it first; one does anyway where it is set on the inbox and no agent is named.
     pub is_held: bool,
     /// Its team; the inbox's, else the tenant's default, when none.
     pub team: Option<TeamId>,
@@ -86,11 +86,12 @@ pub fn open_in(tx: &mut Tx, ctx: &Ctx, cmd: &OpenIn) -> Result<Conversation> {
         previous: None,
         source_id: Some(cmd.at.source_id.clone()),
         priority: cmd.priority,
-        is_held: cmd.is_held,
+        is_held: cmd.is_held || (cmd.agent.is_none() && bots::works_in(tx, ctx.tenant, inbox.id)?),
         waiting_since: None,
         first_reply_at: None,
         contact_seen_at: None,
         agent_seen_at: None,
+        bot: None,
     };
     insert_many(tx, &[(ctx.tenant.0, &v)])?;
     emit(tx, ctx, &Event::ConversationCreated { conversation: &v }, Some(1))?;

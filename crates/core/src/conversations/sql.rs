@@ -10,7 +10,7 @@ macro_rules! columns {
              v.agent_id, v.custom_fields, v.metadata, v.snoozed_until, v.merged_into_id, v.reopen_count, v.event_sequence, \
              v.last_message_at, v.last_contact_message_at, v.created_at, v.updated_at, v.done_at, v.archived_at, \
              v.previous_id, v.message_count, v.source_id, v.priority, v.is_held, v.waiting_since, v.first_reply_at, v.contact_seen_at, \
-             v.agent_seen_at, \
+             v.agent_seen_at, v.bot_id, \
              (select string_agg(g.slug, ' ' order by g.slug) from conversation_tags vg \
               join tags g on g.tenant_id = vg.tenant_id and g.id = vg.tag_id \
               where vg.tenant_id = v.tenant_id and vg.conversation_id = v.id), ",
@@ -33,7 +33,8 @@ pub static SAVE: Many = Many::new(
      merged_into_id = :merged_into_id, reopen_count = :reopen_count, event_sequence = :event_sequence, \
      message_count = :message_count, last_message_at = :last_message_at, last_contact_message_at = :last_contact_message_at, updated_at = :updated_at, \
      done_at = :done_at, archived_at = :archived_at, priority = :priority, is_held = :is_held, \
-     waiting_since = :waiting_since, first_reply_at = :first_reply_at where tenant_id = :tenant_id and id = :id",
+     waiting_since = :waiting_since, first_reply_at = :first_reply_at, bot_id = :bot_id \
+     where tenant_id = :tenant_id and id = :id",
     &[
         ("tenant_id", Ty::Int),
         ("id", Ty::Uuid),
@@ -58,6 +59,7 @@ pub static SAVE: Many = Many::new(
         ("is_held", Ty::Bool),
         ("waiting_since", Ty::Int),
         ("first_reply_at", Ty::Int),
+        ("bot_id", Ty::Uuid),
     ],
 );
 pub static LOCK: Many = Many::new(
@@ -238,36 +240,86 @@ pub const NEWEST_FROM: &str = concat!(
     from!(),
     "where v.tenant_id = $1 and v.inbox_id = $2 and v.source_id = $3 order by v.number desc limit 1"
 );
-/// One customer's, last written to first.
+/// One customer's that a user sees, or that came from an address of an inbox, last written to first.
 pub const OF_CONTACT: &str = concat!(
     "select ",
     columns!(),
     from!(),
     "where v.tenant_id = $1 and v.id in (select o.id from conversations o where o.tenant_id = $1 and o.contact_id = $2) \
+     and (v.inbox_id in (select mi.inbox_id from inbox_members mi where mi.tenant_id = $1 and mi.user_id = $4) \
+     or v.team_id in (select tm.team_id from team_members tm where tm.tenant_id = $1 and tm.user_id = $4) or $4 is null) \
+     and (v.inbox_id = $5 or $5 is null) and (v.source_id = $6 or $6 = '') \
      order by coalesce(v.last_message_at, v.created_at) desc, v.number desc limit $3"
 );
-/// Where it stands ($2 and $3 are its two possible words, empty for any), whether a bot holds it, inbox, team, tag, address.
+/// Who reads a queue asks for: bot's hold, inbox, team, any of these tags (between spaces), address, changed after, unattended,
+/// what this user may see, what this user takes part in.
 macro_rules! standing {
-    () => {
-        "where v.tenant_id = $1 and (v.status in ($2, $3) or $2 = '') and (v.is_held = $4 or $4 is null) \
-         and (v.inbox_id = $5 or $5 is null) and (v.team_id = $6 or $6 is null) \
-         and ($7 = '' or exists (select 1 from conversation_tags fg join tags ft on ft.tenant_id = fg.tenant_id \
-         and ft.id = fg.tag_id where fg.tenant_id = v.tenant_id and fg.conversation_id = v.id and ft.slug = $7)) \
-         and (v.source_id = $8 or $8 = '') "
+    ($status:literal) => {
+        concat!(
+            "where v.tenant_id = $1 and (v.is_held = $2 or $2 is null) and (v.inbox_id = $3 or $3 is null) \
+             and (v.team_id = $4 or $4 is null) \
+             and ($5 = '' or exists (select 1 from conversation_tags fg join tags ft on ft.tenant_id = fg.tenant_id \
+             and ft.id = fg.tag_id where fg.tenant_id = v.tenant_id and fg.conversation_id = v.id \
+             and replace($5, ' ' || ft.slug || ' ', '') <> $5)) \
+             and (v.source_id = $6 or $6 = '') and v.updated_at > $7 \
+             and (v.first_reply_at is null or v.waiting_since is not null or not $8) \
+             and (v.inbox_id in (select mi.inbox_id from inbox_members mi where mi.tenant_id = $1 and mi.user_id = $9) \
+             or v.team_id in (select tm.team_id from team_members tm where tm.tenant_id = $1 and tm.user_id = $9) \
+             or $9 is null) and (v.agent_id = $10 or exists (select 1 from participants p where p.tenant_id = $1 \
+             and p.conversation_id = v.id and p.user_id = $10) or $10 is null) and ",
+            $status
+        )
     };
 }
-pub const PAGE: &str = concat!(
-    "select ",
-    columns!(),
-    from!(),
-    standing!(),
-    "and (v.agent_id = $9 or $9 is null) and ((v.agent_id is null) = $10 or $10 is null) \
-     order by v.updated_at desc, v.id desc limit $11 offset $12"
-);
-pub const COUNTS: &str = concat!(
-    "select count(*), count(v.agent_id), count(case when v.agent_id = $9 then 1 end) from conversations v ",
-    standing!()
-);
+/// A page of a queue: found by ids in the order, then read.
+macro_rules! queue {
+    ($status:literal, $order:literal) => {
+        concat!(
+            "select ",
+            columns!(),
+            from!(),
+            "where v.tenant_id = $1 and v.id in (select v.id from conversations v ",
+            standing!($status),
+            " and (v.agent_id = $11 or $11 is null) and ((v.agent_id is null) = $12 or $12 is null) order by ",
+            $order,
+            "v.updated_at desc, v.id desc limit $13 offset $14) order by ",
+            $order,
+            "v.updated_at + 0 desc, v.id desc"
+        )
+    };
+}
+/// A queue in another order than the last change; what has no place in it comes last.
+macro_rules! sorted {
+    ($status:literal) => {
+        queue!(
+            $status,
+            "case $16 when 'oldest' then v.updated_at when 'created' then v.created_at when 'created_down' then -v.created_at \
+             when 'waiting' then v.waiting_since when 'waiting_down' then -v.waiting_since \
+             when 'priority' then case v.priority when 'low' then 1 when 'medium' then 2 when 'high' then 3 when 'urgent' then 4 end \
+             when 'priority_down' then case v.priority when 'low' then 4 when 'medium' then 3 when 'high' then 2 when 'urgent' then 1 end \
+             when 'unread' then case when v.last_contact_message_at > coalesce(v.agent_seen_at, 0) then 1 end end nulls last, "
+        )
+    };
+}
+pub const QUEUE: &str = queue!("($15 = '' or replace($15, v.status, '') <> $15)", "");
+pub const QUEUE_OF_STATUS: &str = queue!("v.status = $15", "");
+pub const QUEUE_SORTED: &str = sorted!("($15 = '' or replace($15, v.status, '') <> $15)");
+pub const QUEUE_SORTED_OF_STATUS: &str = sorted!("v.status = $15");
+macro_rules! counts {
+    ($status:literal) => {
+        concat!(
+            "select count(*), count(v.agent_id), count(case when v.agent_id = $11 then 1 end) from conversations v ",
+            standing!($status)
+        )
+    };
+}
+pub const COUNTS: &str = counts!("($12 = '' or replace($12, v.status, '') <> $12)");
+pub const COUNTS_OF_STATUS: &str = counts!("v.status = $12");
+/// Of those that somebody has: all, and one user's.
+pub const ASSIGNED: &str = "select count(*), count(case when v.agent_id = $2 then 1 end) from conversations v \
+     where v.tenant_id = $1 and v.agent_id is not null and ($3 = '' or replace($3, v.status, '') <> $3) \
+     and (v.is_held = $4 or $4 is null)";
+pub const HELD: &str = "select count(*) from conversations where tenant_id = $1 and is_held and status = 'active'";
 /// What the customer wrote after an instant, ten at most.
 pub const UNREAD: &str = "select count(*) from (select 1 from messages m where m.tenant_id = $1 and m.id in \
      (select i.id from messages i where i.tenant_id = $1 and i.conversation_id = $2) \

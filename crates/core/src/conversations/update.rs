@@ -64,7 +64,7 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, cmd: &Update) -> Result<Updated> {
         v.team = team;
     }
     if let Some(agent) = cmd.agent {
-        v.agent = agent;
+        (v.agent, v.bot) = (agent, None);
     }
     check_holder(tx, ctx, &before, &v, &mut wrong)?;
     let mut ignored_fields = Vec::new();

@@ -7,15 +7,17 @@ pub mod status;
 
 mod edit;
 mod report;
+mod search;
 
 pub use edit::{Edit, edit};
 pub use report::{Report, Reported, report, taken_over};
+pub use search::{SEARCH_SCAN, seek};
 
 use crate::attachments::{self, Attach, Attached, Attachment};
 use crate::contact_inboxes::ContactInbox;
 use crate::conversations::{self, Conversation};
 use crate::ctx::Ctx;
-use crate::ids::{ConversationId, MessageId, TenantId, UserId};
+use crate::ids::{BotId, ConversationId, MessageId, TenantId, UserId};
 use crate::page::{Numbered, Rows, Stretch};
 use crate::{Error, Result};
 use direction::{AuthorType, Direction};
@@ -37,7 +39,7 @@ pub struct Message {
     pub direction: Direction,
     /// Kind of author.
     pub author_type: AuthorType,
-    /// The author's raw id: a contact's or a user's, by `author_type`.
+    /// The author's raw id: a contact's, a user's or a bot's, by `author_type`.
     pub author_id: Option<Uuid>,
     /// The author's name then.
     pub author_name: Option<String>,
@@ -80,6 +82,8 @@ pub struct Author {
     pub kind: Option<AuthorType>,
     /// The user who wrote it.
     pub user: Option<UserId>,
+    /// The bot that wrote it, looked up by the edge.
+    pub bot: Option<BotId>,
     /// The name to show; the user's, the contact's or the actor's when none.
     pub name: Option<String>,
 }
@@ -129,6 +133,9 @@ impl NewMessage {
                 (self.author.user.map(|id| id.0), user_name.map(String::as_str))
             }
             AuthorType::System => (None, None),
+            AuthorType::Ai | AuthorType::Automation if self.author.bot.is_some() => {
+                (self.author.bot.map(|id| id.0), ctx.actor.name.as_deref())
+            }
             _ => (None, ctx.actor.name.as_deref()),
         };
         Message {

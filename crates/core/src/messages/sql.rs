@@ -138,3 +138,6 @@ pub const REWRITE: &str = "update messages set text = $3, html = null, content_t
      updated_at = $6 where tenant_id = $1 and id = $2";
 /// What a message no longer holds is removed like an upload that no message took.
 pub const LET_GO_OF_FILES: &str = "update attachments set message_id = null where tenant_id = $1 and message_id = $2";
+/// A tenant's, the last written first: ids grow with time.
+pub const WALK: &str =
+    concat!("select ", columns!(), " from messages m where m.tenant_id = $1 and m.id < $2 order by m.id desc limit $3");

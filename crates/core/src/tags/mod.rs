@@ -4,7 +4,7 @@ pub mod slug;
 pub(crate) mod sql;
 mod write;
 
-pub use write::{Create, Update, create, delete, update};
+pub use write::{Create, Update, create, delete, of_labels, update};
 
 use crate::ids::{TagId, TenantId};
 use crate::page::Page;

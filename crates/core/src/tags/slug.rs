@@ -37,6 +37,12 @@ pub fn from_name(name: &str) -> Option<String> {
     (!slug.is_empty()).then_some(slug)
 }
 
+/// The slug of a label as somebody writes it: itself in lower case where it may be one, else one made from it.
+pub fn of_label(label: &str) -> Option<String> {
+    let label = label.trim().to_lowercase();
+    if check(&label, "").is_ok() { Some(label) } else { from_name(&label) }
+}
+
 /// Whether a given slug may be one: 1 to 64 of `a-z 0-9 - _`, the first and last a letter or digit.
 ///
 /// Errors: `required`, `too_long`, `invalid_slug` at `pointer`.

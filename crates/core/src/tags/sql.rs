@@ -21,5 +21,6 @@ pub const INSERT: &str = "insert into tags (tenant_id, id, slug, name, descripti
 pub const UPDATE: &str =
     "update tags set name = $3, description = $4, updated_at = $5 where tenant_id = $1 and id = $2";
 pub const DELETE_FROM_CONVERSATIONS: &str = "delete from conversation_tags where tenant_id = $1 and tag_id = $2";
+pub const DELETE_FROM_CONTACTS: &str = "delete from contact_tags where tenant_id = $1 and tag_id = $2";
 pub const DELETE: &str = "delete from tags where tenant_id = $1 and id = $2";
 pub const BY_NUMBER: &str = select!("where tenant_id = $1 and number = $2");

@@ -61,11 +61,31 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, id: TagId, cmd: &Update) -> Result<Tag> {
     get(tx, ctx.tenant, id)
 }
 
-/// Deletes a tag and takes it off every conversation. No event per conversation: the vocabulary changed, nobody touched them.
+/// Deletes a tag and takes it off every conversation and contact. No event for each of them: the vocabulary changed, nobody touched them.
 pub fn delete(tx: &mut Tx, ctx: &Ctx, id: TagId) -> Result<()> {
     get(tx, ctx.tenant, id)?;
-    for statement in [sql::DELETE_FROM_CONVERSATIONS, sql::DELETE] {
+    for statement in [sql::DELETE_FROM_CONVERSATIONS, sql::DELETE_FROM_CONTACTS, sql::DELETE] {
         tx.execute(statement, &params![ctx.tenant.0, id.0])?;
     }
     Ok(())
+}
+
+/// The tags of these labels, in lower case and each once; one is made for a label that is new to the tenant.
+///
+/// Errors: `invalid_slug` at `/labels` for a label that no slug can be made from.
+pub fn of_labels(tx: &mut Tx, ctx: &Ctx, labels: &[String]) -> Result<Vec<(TagId, String)>> {
+    let mut wanted: Vec<(TagId, String)> = Vec::with_capacity(labels.len());
+    for label in labels.iter().map(|label| label.trim().to_lowercase()).filter(|label| !label.is_empty()) {
+        let slug = slug::of_label(&label)
+            .ok_or_else(|| Error::field("/labels", "invalid_slug", "A label has letters or digits."))?;
+        if wanted.iter().any(|(_, known)| *known == slug) {
+            continue;
+        }
+        let id = match tx.opt(sql::BY_ONE_SLUG, &params![ctx.tenant.0, &slug], super::tag)? {
+            Some(tag) => tag.id,
+            None => create(tx, ctx, &Create { slug: Some(slug.clone()), name: label, description: None })?.id,
+        };
+        wanted.push((id, slug));
+    }
+    Ok(wanted)
 }

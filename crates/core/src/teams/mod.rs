@@ -10,6 +10,9 @@ use crate::page::Page;
 use crate::{Error, Result};
 use tieline_db::{Read, Row, params};
 
+/// Most teams of one user that are looked at.
+const TEAMS_LIMIT: i64 = 1000;
+
 /// A team of a partition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Team {
@@ -69,4 +72,10 @@ pub fn by_number(read: &mut Read, tenant: TenantId, number: i64) -> Result<Team>
 pub fn list(read: &mut Read, tenant: TenantId, page: Page) -> Result<Vec<Team>> {
     let teams = read.all(sql::LIST, &params![tenant.0, page.before.1, page.limit], team)?;
     teams.into_iter().map(|team| with_members(read, tenant, team)).collect()
+}
+
+/// The teams of a user; as many as a tenant lists.
+pub fn of_member(read: &mut Read, tenant: TenantId, user: UserId) -> Result<Vec<TeamId>> {
+    let params = params![tenant.0, user.0, TEAMS_LIMIT];
+    Ok(read.all(sql::OF_MEMBER, &params, |row| Ok(TeamId::from_uuid(row.get(0)?)))?)
 }

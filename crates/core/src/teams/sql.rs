@@ -31,3 +31,4 @@ pub const LEAVE_CONVERSATIONS: &str = "update conversations set team_id = null w
 pub const LEAVE_INBOXES: &str = "update inboxes set team_id = null where tenant_id = $1 and team_id = $2";
 pub const DELETE: &str = "delete from teams where tenant_id = $1 and id = $2";
 pub const BY_NUMBER: &str = select!("where m.tenant_id = $1 and m.number = $2");
+pub const OF_MEMBER: &str = "select team_id from team_members where tenant_id = $1 and user_id = $2 limit $3";

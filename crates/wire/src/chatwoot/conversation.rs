@@ -1,8 +1,9 @@
 //! Conversations: of the application API and of the client API.
 
 use super::inbox::channel_type;
-use super::{contact, iso, object, people, seconds, seconds_or_zero};
+use super::{bot, contact, iso, object, people, seconds, seconds_or_zero};
 use serde_json::{Value, json};
+use tieline_core::bots::Bot;
 use tieline_core::conversations::status::Status;
 use tieline_core::conversations::{Conversation, Priority};
 use tieline_core::inboxes::Inbox;
@@ -19,6 +20,8 @@ pub struct Around<'a> {
     pub account: i64,
     /// Who has it.
     pub assignee: Option<&'a User>,
+    /// The bot that has it instead.
+    pub bot: Option<&'a Bot>,
     /// Whose queue it is in.
     pub team: Option<&'a Team>,
     /// Whether whoever looks is in that team.
@@ -42,13 +45,14 @@ pub fn status(v: &Conversation) -> &'static str {
 /// A conversation of the application API; `last` and `last_said` are pushed messages.
 pub fn conversation(at: &Around, last: Option<Value>, last_said: Option<Value>) -> Value {
     let v = at.conversation;
-    let active_at = seconds(v.last_message_at.unwrap_or(v.created_at));
+    // Every change is an activity, as in Chatwoot, where most write a line into the conversation; lists go by it.
+    let active_at = seconds(v.updated_at);
     json!({
         "meta": {
             "sender": contact::contact(&v.contact),
             "channel": channel_type(at.inbox.channel),
-            "assignee": at.assignee.map(|user| people::agent(user, at.account)),
-            "assignee_type": at.assignee.map(|_| "User"),
+            "assignee": at.assignee.map(|user| people::agent(user, at.account)).or(at.bot.map(bot::slim)),
+            "assignee_type": at.assignee.map(|_| "User").or(at.bot.map(|_| "AgentBot")),
             "team": at.team.map(|team| people::team(team, at.account, at.is_in_team)),
             "hmac_verified": at.is_verified,
         },

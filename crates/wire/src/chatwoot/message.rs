@@ -143,7 +143,7 @@ pub fn pushed(m: &Message, at: Place, sender: Option<Value>) -> Value {
         "conversation": {
             "assignee_id": at.assignee,
             "unread_count": at.unread,
-            "last_activity_at": seconds(v.last_message_at.unwrap_or(v.created_at)),
+            "last_activity_at": seconds(v.updated_at),
             "contact_inbox": {"source_id": v.source_id},
         },
     });

@@ -1,5 +1,7 @@
 //! Chatwoot's shapes, byte-exact where its clients look: seconds as integers here, ISO text there, never null for objects.
 
+pub mod automation;
+pub mod bot;
 pub mod contact;
 pub mod conversation;
 pub mod inbox;

@@ -7,9 +7,10 @@
 use super::conversation::status as status_word;
 use super::inbox::channel_type;
 use super::message::{self, attachments, content_attributes, content_type};
-use super::{contact, inbox, iso, object, people, seconds, seconds_or_zero};
+use super::{bot, contact, inbox, iso, object, people, seconds, seconds_or_zero};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+use tieline_core::bots::Bot;
 use tieline_core::contact_inboxes::ContactInbox;
 use tieline_core::contacts::Contact;
 use tieline_core::conversations::status::Status;
@@ -33,6 +34,8 @@ pub struct Around<'a> {
     pub address: Option<(&'a ContactInbox, &'a str)>,
     /// Who has it.
     pub assignee: Option<&'a User>,
+    /// The bot that has it instead.
+    pub bot: Option<&'a Bot>,
     /// Whose queue it is in.
     pub team: Option<&'a Team>,
     /// What of the customer's nobody had looked at, ten at most.
@@ -43,8 +46,10 @@ pub struct Around<'a> {
 pub enum Sender<'a> {
     /// A user.
     User(&'a User),
-    /// A program of this number and name.
-    Bot(i64, &'a str),
+    /// A bot.
+    Bot(&'a Bot),
+    /// Another program, of which only the name is known.
+    Program(&'a str),
     /// The customer.
     Contact(&'a Contact),
 }
@@ -109,7 +114,7 @@ pub fn changed_attributes(changes: &[Changed]) -> Value {
 /// A conversation, with the message that is shown in it.
 pub fn conversation(at: &Around, shown: Option<Value>) -> Body {
     let v = at.conversation;
-    let active_at = seconds(v.last_message_at.unwrap_or(v.created_at));
+    let active_at = seconds(v.updated_at);
     map(json!({
         "account": named(at.account.0, at.account.1),
         "additional_attributes": object(&v.metadata),
@@ -122,8 +127,8 @@ pub fn conversation(at: &Around, shown: Option<Value>) -> Body {
         "labels": v.tags,
         "meta": {
             "sender": contact::sender(&v.contact),
-            "assignee": at.assignee.map(people::sender),
-            "assignee_type": at.assignee.map(|_| "User"),
+            "assignee": at.assignee.map(people::sender).or(at.bot.map(bot::sender)),
+            "assignee_type": at.assignee.map(|_| "User").or(at.bot.map(|_| "AgentBot")),
             "team": at.team.map(|team| named(team.number, &team.name)),
             "hmac_verified": at.address.is_some_and(|(address, _)| address.is_verified),
         },
@@ -212,7 +217,8 @@ pub fn message(at: &Around, m: &Message, shown: Value, sender: Option<&Sender>, 
 pub fn sender(sender: &Sender, account: (i64, &str)) -> Value {
     match sender {
         Sender::User(user) => json!({"id": user.number, "name": user.name, "email": user.email, "type": "user"}),
-        Sender::Bot(id, name) => json!({"id": id, "name": name, "type": "agent_bot"}),
+        Sender::Bot(bot) => json!({"id": bot.number, "name": bot.name, "type": "agent_bot"}),
+        Sender::Program(name) => json!({"id": 0, "name": name, "type": "agent_bot"}),
         Sender::Contact(found) => Value::Object(contact(found, account)),
     }
 }
@@ -262,7 +268,8 @@ pub fn inbox(i: &Inbox, account: (i64, &str)) -> Body {
     body
 }
 
-/// What changed of a conversation, of what Chatwoot tells; `numbers` has those of the users and teams that changes name.
+/// What changed of a conversation, of what Chatwoot tells; `numbers` has those of the users, bots
+/// and teams that changes name.
 pub fn conversation_changes(v: &Conversation, changes: &[Change], numbers: &HashMap<String, i64>) -> Vec<Changed> {
     let before = |field: &str| changes.iter().find(|change| change.field == field).map(|change| &change.from);
     let mut found = Vec::new();
@@ -279,6 +286,7 @@ pub fn conversation_changes(v: &Conversation, changes: &[Change], numbers: &Hash
         found.extend(match field.as_str() {
             "assignedTeamId" => Some(("team_id", number(from), number(to))),
             "assignedAgentId" => Some(("assignee_id", number(from), number(to))),
+            "assignedBotId" => Some(("assignee_agent_bot_id", number(from), number(to))),
             "snoozedUntil" => Some(("snoozed_until", from.clone(), to.clone())),
             "customFields" => Some(("custom_attributes", from.clone(), to.clone())),
             "priority" => Some(("priority", from.clone(), to.clone())),
@@ -287,6 +295,16 @@ pub fn conversation_changes(v: &Conversation, changes: &[Change], numbers: &Hash
         });
     }
     found
+}
+
+/// A sender inside a conversation.
+pub fn pushed_sender(sender: &Sender) -> Value {
+    match sender {
+        Sender::User(user) => people::sender(user),
+        Sender::Bot(found) => bot::sender(found),
+        Sender::Program(name) => people::program(name),
+        Sender::Contact(found) => contact::sender(found),
+    }
 }
 
 /// What changed of a conversation whose labels are those of `v` after one was set or taken off.

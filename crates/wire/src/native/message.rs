@@ -3,7 +3,7 @@
 use super::{Instant, Shown};
 use serde::Serialize;
 use tieline_core::attachments::Attachment;
-use tieline_core::ids::{AttachmentId, ContactId, ConversationId, Id, MessageId, UserId};
+use tieline_core::ids::{AttachmentId, BotId, ContactId, ConversationId, MessageId, UserId};
 use tieline_core::messages::Message;
 use tieline_core::messages::direction::AuthorType;
 use utoipa::ToSchema;
@@ -102,7 +102,7 @@ impl<'a> MessageView<'a> {
                 id: match message.author_type {
                     AuthorType::Contact => id.map(|id| ContactId::from_uuid(id).to_string()),
                     AuthorType::Agent => id.map(|id| UserId::from_uuid(id).to_string()),
-                    _ => id.map(|id| Id::<tieline_core::ids::KeyNoun>::from_uuid(id).to_string()),
+                    _ => id.map(|id| BotId::from_uuid(id).to_string()),
                 },
                 name: message.author_name.as_deref(),
             },

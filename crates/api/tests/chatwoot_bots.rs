@@ -1,0 +1,233 @@
+//! Bots through the API inbox: their keeping, their tokens, what they hold and how they hand it over.
+
+#[path = "support/app.rs"]
+#[allow(dead_code)]
+mod app;
+#[path = "support/bridge.rs"]
+#[allow(dead_code)]
+mod bridge;
+
+use app::App;
+use bridge::{Bridge, user};
+use serde_json::{Value, json};
+use tieline_core::users::Role;
+
+fn id(value: &Value) -> i64 {
+    value["id"].as_i64().unwrap_or_else(|| panic!("no id: {value}"))
+}
+
+fn text<'v>(value: &'v Value, member: &str) -> &'v str {
+    value[member].as_str().unwrap_or_else(|| panic!("no {member}: {value}"))
+}
+
+/// An inbox with a bot on it, a contact at `ana`, and the bot's hand.
+struct Scene<'a> {
+    inbox: Value,
+    bot: Value,
+    hand: Bridge<'a>,
+}
+
+async fn scene<'a>(bridge: &Bridge<'a>) -> Scene<'a> {
+    let bot = bridge.post("/agent_bots", json!({"name": "Robo", "description": "answers"})).await;
+    let inbox = bridge.post("/inboxes", json!({"name": "Shop", "channel": {"type": "api"}})).await;
+    bridge.post(&format!("/inboxes/{}/set_agent_bot", id(&inbox)), json!({"agent_bot": bot["id"]})).await;
+    let door = text(&inbox, "inbox_identifier");
+    bridge.public("POST", &format!("{door}/contacts"), Some(json!({"source_id": "ana"}))).await.expect(200);
+    let hand = Bridge { app: bridge.app, token: text(&bot, "access_token").to_owned() };
+    Scene { inbox, bot, hand }
+}
+
+impl Scene<'_> {
+    fn of_contact(&self, rest: &str) -> String {
+        format!("{}/contacts/ana/conversations{rest}", text(&self.inbox, "inbox_identifier"))
+    }
+}
+
+#[tokio::test]
+async fn administrators_keep_the_bots() {
+    let app = App::new().await;
+    let bridge = Bridge::new(&app).await;
+    assert_eq!(bridge.get("/agent_bots").await, json!([]));
+    let body = json!({"agent_bot": {"name": "Robo", "outgoing_url": "https://bot.example/hook", "bot_type": 0,
+        "bot_config": {"lang": "pt"}}});
+    let bot = bridge.post("/agent_bots", body).await;
+    assert_eq!(
+        (&bot["name"], &bot["outgoing_url"], &bot["bot_type"], &bot["bot_config"], &bot["system_bot"]),
+        (&json!("Robo"), &json!("https://bot.example/hook"), &json!("webhook"), &json!({"lang": "pt"}), &json!(false))
+    );
+    assert_eq!((text(&bot, "access_token").len(), text(&bot, "secret").len()), (24, 24));
+    let path = format!("/agent_bots/{}", id(&bot));
+    let body = json!({"description": "answers", "outgoing_url": null, "bot_type": "webhook"});
+    let changed = bridge.patch(&path, body).await;
+    assert_eq!((&changed["name"], &changed["description"]), (&json!("Robo"), &json!("answers")));
+    assert_eq!((&changed["outgoing_url"], &changed["secret"]), (&Value::Null, &bot["secret"]));
+    let secret = bridge.post(&format!("{path}/reset_secret"), json!({})).await;
+    assert_ne!(secret["secret"], bot["secret"]);
+    for (body, reason) in [
+        (json!({"name": " "}), "Name can't be blank"),
+        (json!({"name": "x", "bot_type": "csml"}), "'csml' is not a valid bot_type"),
+        (json!({"description": "no name"}), "Name can't be blank"),
+    ] {
+        assert_eq!(bridge.call("POST", "/agent_bots", Some(body)).await.expect(422)["error"], reason);
+    }
+    let refused = json!({"name": "x", "outgoing_url": "https://10.1.2.3/hook"});
+    let refused = bridge.call("POST", "/agent_bots", Some(refused)).await.expect(422);
+    assert!(text(&refused, "error").contains("TIELINE_WEBHOOK_ALLOW_HOSTS"), "{refused}");
+    bridge.call("POST", "/agent_bots", None).await.expect(422);
+
+    let (token, _) = user(&app, "acme", "Agnes", Role::Agent).await;
+    let agent = Bridge { app: &app, token };
+    let shown = agent.get(&path).await;
+    assert_eq!((shown.get("access_token"), shown.get("secret")), (None, None), "for administrators");
+    for (method, path) in [
+        ("POST", "/agent_bots".to_owned()),
+        ("PATCH", path.clone()),
+        ("DELETE", path.clone()),
+        ("POST", format!("{path}/reset_access_token")),
+        ("POST", format!("{path}/reset_secret")),
+    ] {
+        agent.call(method, &path, Some(json!({"name": "mine"}))).await.expect(401);
+    }
+    app.tenant("other").await;
+    let (token, _) = user(&app, "other", "Sten", Role::Owner).await;
+    Bridge { app: &app, token }.call("GET", &path, None).await.expect(401);
+    assert!(!app.stored(text(&bot, "access_token").as_bytes()).await, "tokens are sealed");
+
+    bridge.call("DELETE", &path, None).await.expect_status(200);
+    bridge.call("GET", &path, None).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_bots_token_opens_its_closed_list() {
+    let app = App::new().await;
+    let bridge = Bridge::new(&app).await;
+    let Scene { inbox, bot, hand } = scene(&bridge).await;
+    let closed = "Access to this endpoint is not authorized for bots";
+    for (method, path) in [
+        ("GET", "/conversations"),
+        ("GET", "/contacts"),
+        ("GET", "/inboxes"),
+        ("POST", "/labels"),
+        ("GET", "/agents"),
+        ("GET", "/agent_bots"),
+        ("GET", "/conversations/1/messages"),
+        ("POST", "/conversations/1/update_last_seen"),
+        ("GET", ""),
+    ] {
+        assert_eq!(hand.call(method, path, None).await.expect(401)["error"], closed, "{method} {path}");
+    }
+    let contact = bridge.post("/contacts", json!({"name": "Eva", "inbox_id": inbox["id"]})).await;
+    let contact = id(&contact["payload"]["contact"]);
+    let opened = hand.post("/conversations", json!({"inbox_id": inbox["id"], "contact_id": contact})).await;
+    let path = format!("/conversations/{}", id(&opened));
+    hand.get(&format!("{path}/")).await;
+    hand.patch(&path, json!({"priority": "high"})).await;
+    hand.post(&format!("{path}/toggle_priority"), json!({"priority": "low"})).await;
+    hand.post(&format!("{path}/toggle_typing_status"), json!({"typing_status": "on"})).await;
+    hand.post(&format!("{path}/custom_attributes"), json!({"custom_attributes": {"a": 1}})).await;
+    assert_eq!(hand.post(&format!("{path}/labels"), json!({"labels": ["robo"]})).await["payload"], json!(["robo"]));
+    hand.get(&format!("{path}/labels")).await;
+    hand.get("/labels").await;
+    assert_eq!(hand.post(&format!("{path}/assignments"), json!({"assignee_id": 0})).await, Value::Null);
+
+    let again = bridge.post(&format!("/agent_bots/{}/reset_access_token", id(&bot)), json!({})).await;
+    assert_eq!(hand.call("GET", &path, None).await.expect(401)["error"], "Invalid Access Token");
+    let hand = Bridge { app: &app, token: text(&again, "access_token").to_owned() };
+    hand.get(&path).await;
+    app.tenant("other").await;
+    let (token, _) = user(&app, "other", "Sten", Role::Owner).await;
+    let other = Bridge { app: &app, token };
+    let request =
+        axum::http::Request::get("/api/v1/accounts/3/conversations/1").header("api_access_token", &hand.token);
+    let reply = app.send(request.body(axum::body::Body::empty()).expect("a request")).await.expect(401);
+    assert_eq!(reply["error"], "You are not authorized to access this account");
+    other.call("GET", &path, None).await.expect(401);
+    bridge.call("DELETE", &format!("/agent_bots/{}", id(&bot)), None).await.expect_status(200);
+    hand.call("GET", &path, None).await.expect(401);
+}
+
+/// What comes in is held for the bot; its words count as nobody's answer, until it hands over.
+#[tokio::test]
+async fn a_bot_works_first_and_hands_over() {
+    let app = App::new().await;
+    let bridge = Bridge::new(&app).await;
+    let scene = scene(&bridge).await;
+    let shown = bridge.get(&format!("/inboxes/{}/agent_bot", id(&scene.inbox))).await;
+    assert_eq!(shown["agent_bot"]["id"], scene.bot["id"]);
+    let opened = bridge.public("POST", &scene.of_contact(""), None).await.expect(200);
+    assert_eq!(opened["status"], "pending");
+    let messages = scene.of_contact(&format!("/{}/messages", id(&opened)));
+    bridge.public("POST", &messages, Some(json!({"content": "hello"}))).await.expect(200);
+    let path = format!("/conversations/{}", id(&opened));
+    let said = scene.hand.post(&format!("{path}/messages"), json!({"content": "hi, I am Robo"})).await;
+    assert_eq!(said["sender"], json!({"id": scene.bot["id"], "name": "Robo", "avatar_url": "", "type": "agent_bot"}));
+    let held = bridge.get(&path).await;
+    assert_eq!((&held["status"], &held["messages"][0]["sender_type"]), (&json!("pending"), &json!("AgentBot")));
+    assert_eq!(held["messages"][0]["sender_id"], scene.bot["id"]);
+    assert_eq!(held["first_reply_created_at"], 0, "a bot's answer is no reply");
+    assert_ne!(held["waiting_since"], 0);
+
+    let handed = scene.hand.post(&format!("{path}/toggle_status"), json!({"status": "open"})).await;
+    assert_eq!((&handed["payload"]["success"], &handed["payload"]["current_status"]), (&Value::Null, &json!("open")));
+    let again = scene.hand.post(&format!("{path}/toggle_status"), json!({"status": "open"})).await;
+    assert_eq!((&again["payload"]["success"], &again["payload"]["current_status"]), (&json!(true), &json!("open")));
+    let reply = bridge.post(&format!("{path}/messages"), json!({"content": "I am Bea"})).await;
+    assert_eq!(reply["sender"]["type"], "user");
+    let open = bridge.get(&path).await;
+    assert_ne!(open["first_reply_created_at"], 0);
+
+    // Closed, the customer's next message is the bot's again; asleep, it is the agents'.
+    bridge.post(&format!("{path}/toggle_status"), json!({"status": "resolved"})).await;
+    bridge.public("POST", &messages, Some(json!({"content": "once more"}))).await.expect(200);
+    assert_eq!(bridge.get(&path).await["status"], "pending");
+    bridge.post(&format!("{path}/toggle_status"), json!({"status": "open"})).await;
+    let snooze = json!({"status": "snoozed", "snoozed_until": 4_000_000_000_i64});
+    bridge.post(&format!("{path}/toggle_status"), snooze).await;
+    bridge.public("POST", &messages, Some(json!({"content": "wake up"}))).await.expect(200);
+    assert_eq!(bridge.get(&path).await["status"], "open");
+
+    // Without the bot everything is the agents'.
+    bridge.post(&format!("/inboxes/{}/set_agent_bot", id(&scene.inbox)), json!({"agent_bot": null})).await;
+    assert_eq!(bridge.get(&format!("/inboxes/{}/agent_bot", id(&scene.inbox))).await, json!({"agent_bot": {}}));
+    bridge.post(&format!("{path}/toggle_status"), json!({"status": "resolved"})).await;
+    bridge.public("POST", &messages, Some(json!({"content": "anybody?"}))).await.expect(200);
+    assert_eq!(bridge.get(&path).await["status"], "open");
+    assert_eq!(bridge.public("POST", &scene.of_contact(""), None).await.expect(200)["status"], "open");
+}
+
+#[tokio::test]
+async fn a_bot_has_conversations_as_agents_do() {
+    let app = App::new().await;
+    let bridge = Bridge::new(&app).await;
+    let scene = scene(&bridge).await;
+    let (_, ana) = user(&app, "acme", "Ana", Role::Admin).await;
+    let opened = bridge.public("POST", &scene.of_contact(""), None).await.expect(200);
+    let path = format!("/conversations/{}", id(&opened));
+    let assign = async |body: Value| bridge.post(&format!("{path}/assignments"), body).await;
+    assert_eq!(assign(json!({"assignee_id": ana})).await["id"], ana);
+    let bot = assign(json!({"assignee_id": scene.bot["id"], "assignee_type": "AgentBot"})).await;
+    assert_eq!((&bot["id"], &bot["name"]), (&scene.bot["id"], &json!("Robo")));
+    let meta = &bridge.get(&path).await["meta"];
+    assert_eq!((&meta["assignee_type"], &meta["assignee"]["id"]), (&json!("AgentBot"), &scene.bot["id"]));
+    let list = bridge.get(&format!("{path}/messages")).await;
+    assert_eq!(list["meta"]["assignee"]["type"], "agent_bot");
+    assign(json!({"assignee_id": ana})).await;
+    let meta = &bridge.get(&path).await["meta"];
+    assert_eq!((&meta["assignee_type"], &meta["assignee"]["id"]), (&json!("User"), &json!(ana)));
+    assign(json!({"assignee_id": scene.bot["id"], "assignee_type": "AgentBot"})).await;
+    assert_eq!(assign(json!({"assignee_id": null})).await, Value::Null);
+    let meta = &bridge.get(&path).await["meta"];
+    assert_eq!((&meta["assignee_type"], &meta["assignee"]), (&Value::Null, &Value::Null));
+    let unknown = json!({"assignee_id": 999_999, "assignee_type": "AgentBot"});
+    bridge.call("POST", &format!("{path}/assignments"), Some(unknown)).await.expect(404);
+
+    // An administrator may write in its name; what it wrote outlives it.
+    let body = json!({"content": "beep", "sender_type": "AgentBot", "sender_id": scene.bot["id"]});
+    let said = bridge.post(&format!("{path}/messages"), body).await;
+    assert_eq!((&said["sender"]["type"], &said["sender"]["id"]), (&json!("agent_bot"), &scene.bot["id"]));
+    assign(json!({"assignee_id": scene.bot["id"], "assignee_type": "AgentBot"})).await;
+    bridge.call("DELETE", &format!("/agent_bots/{}", id(&scene.bot)), None).await.expect_status(200);
+    let shown = bridge.get(&path).await;
+    assert_eq!((&shown["meta"]["assignee"], &shown["messages"][0]["sender"]["name"]), (&Value::Null, &json!("Robo")));
+    assert_eq!(bridge.get(&format!("/inboxes/{}/agent_bot", id(&scene.inbox))).await, json!({"agent_bot": {}}));
+}

@@ -1,0 +1,35 @@
+//! Statements over `bots`.
+
+macro_rules! select {
+    ($more:literal, $rest:literal) => {
+        concat!(
+            "select b.id, b.number, b.name, b.description, b.outgoing_url, b.config, b.access_token_sealed, b.secret_sealed, \
+             b.endpoint_id, b.created_at, b.updated_at",
+            $more,
+            " from bots b ",
+            $rest
+        )
+    };
+}
+
+pub const GET: &str = select!("", "where b.tenant_id = $1 and b.id = $2");
+pub const BY_NUMBER: &str = select!("", "where b.tenant_id = $1 and b.number = $2");
+pub const LIST: &str = select!("", "where b.tenant_id = $1 order by b.number limit $2");
+/// The hash is unique in the installation and says which tenant is meant.
+pub const BY_TOKEN: &str = select!(", b.tenant_id", "where b.access_token_hash = $1");
+pub const ON_INBOX: &str =
+    select!("", "join inboxes i on i.tenant_id = b.tenant_id and i.bot_id = b.id where i.tenant_id = $1 and i.id = $2");
+pub const WORKS_IN: &str = "select 1 from inboxes where tenant_id = $1 and id = $2 and bot_id is not null";
+pub const COUNT: &str = "select count(*) from bots where tenant_id = $1";
+pub const INSERT: &str = "insert into bots (tenant_id, id, number, name, description, outgoing_url, config, \
+     access_token_hash, access_token_sealed, secret_sealed, created_at, updated_at) \
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)";
+pub const UPDATE: &str = "update bots set name = $3, description = $4, outgoing_url = $5, config = $6, updated_at = $7 \
+     where tenant_id = $1 and id = $2";
+pub const SET_TOKEN: &str = "update bots set access_token_hash = $3, access_token_sealed = $4, updated_at = $5 \
+     where tenant_id = $1 and id = $2";
+pub const SET_SECRET: &str = "update bots set secret_sealed = $3, updated_at = $4 where tenant_id = $1 and id = $2";
+pub const DELETE: &str = "delete from bots where tenant_id = $1 and id = $2";
+pub const SET_ON: &str = "update inboxes set bot_id = $3, updated_at = $4 where tenant_id = $1 and id = $2";
+pub const LEAVE_INBOXES: &str = "update inboxes set bot_id = null where tenant_id = $1 and bot_id = $2";
+pub const LEAVE_CONVERSATIONS: &str = "update conversations set bot_id = null where tenant_id = $1 and bot_id = $2";
