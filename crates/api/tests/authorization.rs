@@ -44,6 +44,11 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("POST /v1/api-keys/{id}/rotate", "settings:write", NONE),
     ("POST /v1/attachments", "attachments:write", NONE),
     ("GET /v1/attachments/{id}", "attachments:read|messages:read", NONE),
+    ("GET /v1/automations", "automations:read", NONE),
+    ("POST /v1/automations", "automations:write", NONE),
+    ("GET /v1/automations/{id}", "automations:read", NONE),
+    ("PATCH /v1/automations/{id}", "automations:write", NONE),
+    ("DELETE /v1/automations/{id}", "automations:write", NONE),
     ("GET /v1/contacts", "contacts:read", NONE),
     ("POST /v1/contacts", "contacts:write", NONE),
     ("GET /v1/contacts/{id}", "contacts:read", NONE),
@@ -120,6 +125,7 @@ const THINGS: &[(&str, &str, &str, &str)] = &[
     ),
     ("/v1/api-keys/", "/v1/api-keys", r#"{"name":"a","scopes":["basic"]}"#, "/id"),
     ("/v1/attachments/", "/v1/attachments", NONE, "/id"),
+    ("/v1/automations/", "/v1/automations", AUTOMATION, "/id"),
     ("/v1/contacts/", "/v1/contacts", r#"{"email":"other@example.com"}"#, "/id"),
     ("/v1/conversations/", "/v1/conversations/outbound", OUTBOUND, "/id"),
     ("/v1/custom-fields/", "/v1/custom-fields", r#"{"name":"a","type":"text","entity":"contact"}"#, "/id"),
@@ -133,6 +139,8 @@ const THINGS: &[(&str, &str, &str, &str)] = &[
 
 const OUTBOUND: &str = r#"{"externalReference":"o-1","subject":"s","contact":{"email":"a@example.com"},
     "outboundContext":{"originalMessage":"hello"}}"#;
+
+const AUTOMATION: &str = r#"{"name":"a","trigger":"message.received","branches":[{"actions":[{"type":"mute"}]}]}"#;
 
 const MESSAGE: &str = r#"{"direction":"outbound","text":"hello"}"#;
 

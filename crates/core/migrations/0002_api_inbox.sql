@@ -86,6 +86,24 @@ create table automations (
 ) {{without_rowid}};
 create unique index automations_number on automations (tenant_id, number);
 
+-- What reports are made of: sums of what happened in an hour, for the account and each inbox, team, agent and label.
+create table report_hours (
+  tenant_id bigint not null,
+  dimension text not null,             -- account, inbox, team, agent, label
+  subject text not null,               -- an id as on the wire, a label's slug; of the account nothing
+  hour bigint not null,                -- hours since 1970, UTC
+  conversations bigint not null,       -- opened then, and the subject's now
+  incoming bigint not null,
+  outgoing bigint not null,
+  resolutions bigint not null,
+  resolution_us bigint not null,       -- from opening to resolution, all together
+  first_replies bigint not null,
+  first_reply_us bigint not null,      -- from opening
+  replies bigint not null,
+  reply_us bigint not null,            -- from what the customer had written
+  primary key (tenant_id, dimension, subject, hour)
+) {{without_rowid}};
+
 -- All of the state that an event froze, for formats that show more than the native one; null where nobody asks for it.
 alter table events add column state text;
 -- Somebody asks for it in this partition: there is, or was, an endpoint of such a format.

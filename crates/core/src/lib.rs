@@ -21,6 +21,7 @@ pub mod messages;
 pub mod metadata;
 pub mod page;
 pub mod passwords;
+pub mod reports;
 pub mod requests;
 pub mod secrets;
 pub mod tags;

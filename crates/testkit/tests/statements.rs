@@ -22,7 +22,7 @@ include!(concat!(env!("OUT_DIR"), "/statements.rs"));
 const ROWS: u32 = 3_000;
 
 /// Tables that grow with every conversation, and so are never read whole.
-const LARGE: [&str; 18] = [
+const LARGE: [&str; 19] = [
     "contacts",
     "contact_inboxes",
     "handles",
@@ -41,6 +41,7 @@ const LARGE: [&str; 18] = [
     "request_bodies",
     "request_counts",
     "request_windows",
+    "report_hours",
 ];
 
 impl Statement {
@@ -184,6 +185,8 @@ const BROAD: &[(&str, &str)] = &[
     ("events::LAST_POSITION", "one step to the largest"),
     ("events::PRUNE", "the oldest, as many as its limit says"),
     ("inboxes::HAS_CONVERSATIONS", "stops at the first; asked when a person deletes an inbox"),
+    ("reports::NOW", "how the queue stands, counted over what is active; asked by a person"),
+    ("reports::NOW_BY_AGENT", "how the queue stands, counted over what is active; asked by a person"),
     ("teams::LEAVE_CONVERSATIONS", "when a person deletes a team"),
     ("bots::LEAVE_CONVERSATIONS", "when a person deletes a bot"),
     ("users::LEAVE_CONVERSATIONS", "when a person dismisses an agent"),

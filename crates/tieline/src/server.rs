@@ -29,6 +29,7 @@ use tieline_delivery::files::Files;
 use tieline_delivery::handover::handover;
 use tieline_delivery::housekeeping::Housekeeping;
 use tieline_delivery::nodes::Neighbours;
+use tieline_delivery::reports::ReportLoop;
 use tieline_delivery::sender::{self, Sender};
 use tieline_delivery::timers::TimerLoop;
 use tokio::net::TcpListener;
@@ -222,6 +223,7 @@ pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running
         ("counting requests", tokio::spawn(Publisher::new(hub.clone()).run(all_answered))),
         ("noting the use of keys", tokio::spawn(tieline_api::last_used::run(hub.clone(), stopped.clone()))),
         ("timers", tokio::spawn(timers.run(stopped.clone()))),
+        ("reports", tokio::spawn(ReportLoop::new(db.clone()).run(stopped.clone()))),
         ("rules", tokio::spawn(AutomationLoop::new(db.clone(), render).run(stopped.clone()))),
         ("housekeeping", tokio::spawn(Housekeeping::new(db.clone(), settings.kept).run(stopped.clone()))),
         ("fetching attachments", tokio::spawn(fetcher.run(stopped.clone()))),

@@ -160,7 +160,9 @@ impl FromRequestParts<Hub> for Agent {
         };
         may_try(hub, parts)?;
         let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let wanted = parts.uri.path().strip_prefix("/api/v1/accounts/").map(|rest| {
+        let path = parts.uri.path();
+        let under = ["/api/v1/accounts/", "/api/v2/accounts/"].iter().find_map(|prefix| path.strip_prefix(prefix));
+        let wanted = under.map(|rest| {
             let number = rest.split('/').next().unwrap_or("");
             number.trim_end_matches(".json").parse::<i64>().ok()
         });

@@ -1,4 +1,5 @@
-//! The API inbox: Chatwoot's client API under `/public/api/v1` and its application API under `/api/v1/accounts`.
+//! The API inbox: Chatwoot's client API under `/public/api/v1` and its application API under `/api/v1/accounts`
+//! (reports under `/api/v2/accounts`).
 //!
 //! Guarantees: status codes, envelopes and error bodies are those that Chatwoot's clients look at; every way in which they
 //! write a body or a path is read (see [`params`]). It holds no rule: handlers name a verb and show what came of it.
@@ -20,6 +21,7 @@ mod probes;
 mod public;
 mod queue;
 mod refused;
+mod reports;
 mod spelling;
 mod view;
 mod webhooks;
@@ -118,6 +120,9 @@ pub fn routes(hub: Hub) -> Router {
             format!("{account}/webhooks/{{webhook}}"),
             put(webhooks::update).patch(webhooks::update).delete(webhooks::delete),
         ),
+        ("/api/v2/accounts/{account}/reports".to_owned(), get(reports::series)),
+        ("/api/v2/accounts/{account}/reports/summary".to_owned(), get(reports::summary)),
+        ("/api/v2/accounts/{account}/reports/conversations".to_owned(), get(reports::now)),
         (format!("{account}/automation_rules"), get(automations::list).post(automations::create)),
         (
             format!("{account}/automation_rules/{{rule}}"),

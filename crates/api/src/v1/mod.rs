@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 pub mod attachments;
+pub mod automations;
 pub mod contacts;
 pub mod conversations;
 pub mod custom_fields;
@@ -47,6 +48,7 @@ pub fn router() -> OpenApiRouter<Hub> {
         .merge(attachments::router())
         .merge(conversations::router())
         .merge(api_keys::router())
+        .merge(automations::router())
         .merge(contacts::router())
         .merge(custom_fields::router())
         .merge(inboxes::router())
