@@ -23,8 +23,9 @@ use std::time::Duration;
 
 /// Statements kept prepared per connection.
 const STATEMENTS: usize = 512;
-/// Page cache of the writer, KiB.
-const WRITER_CACHE_KIB: i64 = 128 * 1024;
+/// Page cache of the writer, KiB. Larger is slower: after every commit in which a page was split SQLite walks the whole
+/// cache (with 128 MiB an eighth of a busy server's time), while a page that is not here is one copy away, in the system's.
+const WRITER_CACHE_KIB: i64 = 32 * 1024;
 /// Page cache of each reader, KiB.
 const READER_CACHE_KIB: i64 = 32 * 1024;
 /// Pages in the log after which passive checkpointing is worth another step (16 MiB).
