@@ -76,12 +76,12 @@ pub fn create(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn receivers(kind: &str, count: usize) -> anyhow::Result<Vec<Served>> {
+pub fn receivers(kind: &str, count: usize) -> anyhow::Result<Vec<Served>> {
     (0..count).map(|_| helper(kind)).collect()
 }
 
 /// Waits until the receivers have counted `count` together; answers the seconds since `started`.
-fn arrived(receivers: &[Served], count: u64, started: Instant) -> anyhow::Result<f64> {
+pub fn arrived(receivers: &[Served], count: u64, started: Instant) -> anyhow::Result<f64> {
     loop {
         let mut sum = 0;
         for receiver in receivers {

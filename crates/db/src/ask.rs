@@ -3,11 +3,14 @@
 use crate::{Error, Many, Param, Result, Row};
 use std::collections::VecDeque;
 
+/// What is called for each row.
+type Each<'a> = Box<dyn FnMut(&Row) -> Result<()> + 'a>;
+
 /// A statement and what to do with its rows.
 pub struct Ask<'a> {
     pub(crate) what: What<'a>,
     pub(crate) params: Vec<Param<'a>>,
-    pub(crate) each: Box<dyn FnMut(&Row) -> Result<()> + 'a>,
+    pub(crate) each: Each<'a>,
 }
 
 /// What kind of statement.

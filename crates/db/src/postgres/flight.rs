@@ -52,6 +52,9 @@ type Meanwhile<'a> = LocalBoxFuture<'a, ()>;
 /// What is called for a row.
 pub(crate) type Each<'a> = &'a mut dyn FnMut(&Row) -> Result<()>;
 
+/// A statement, what is called for its rows, and how many it changed or gave.
+type Asked<'g, 'e> = (Given<'g>, Each<'e>, u64);
+
 /// A parameter as it goes over the wire; none for null.
 #[derive(Debug)]
 struct Encoded(Option<BytesMut>);
@@ -143,15 +146,15 @@ impl Session {
         Ok(asks[0].2)
     }
 
-    /// Sends what waits and these, each with what is called for its rows; the third is how many rows it changed or gave.
+    /// Sends what waits and these.
     ///
     /// A connection that turns out to be gone before the transaction has begun, or in no state to begin one, is replaced,
     /// once.
-    fn together(&mut self, asks: &mut [(Given, Each, u64)]) -> Result<()> {
+    fn together(&mut self, asks: &mut [Asked]) -> Result<()> {
         self.together_with(asks, None)
     }
 
-    fn together_with(&mut self, asks: &mut [(Given, Each, u64)], mut meanwhile: Option<Meanwhile>) -> Result<()> {
+    fn together_with(&mut self, asks: &mut [Asked], mut meanwhile: Option<Meanwhile>) -> Result<()> {
         let reads = asks.iter().all(|(given, ..)| given.is_select());
         self.wrote |= !reads;
         let Some(begin) = self.pending.take() else { return self.fly(asks, None, meanwhile.take()) };
@@ -182,7 +185,7 @@ impl Session {
 
     /// [`crate::Tx::together`].
     pub(crate) fn ask(&mut self, mut asks: Vec<Ask>) -> Result<()> {
-        let (mut here, mut apart): (Vec<(Given, Each, u64)>, Vec<(Given, Each)>) = Default::default();
+        let (mut here, mut apart): (Vec<Asked>, Vec<(Given, Each)>) = Default::default();
         for Ask { what, params, each } in &mut asks {
             match *what {
                 What::Select(many) | What::Lock(many) => here.push((Given::Rows(many, params), each, 0)),
@@ -197,7 +200,7 @@ impl Session {
     }
 
     /// Runs a statement that commits by itself on the connection beside this one, and meanwhile `here` on this one.
-    fn apart(&mut self, given: Given, each: Each, mut here: Vec<(Given, Each, u64)>) -> Result<()> {
+    fn apart(&mut self, given: Given, each: Each, mut here: Vec<Asked>) -> Result<()> {
         for last in [false, true] {
             let mut beside = self.beside()?;
             let here = std::mem::take(&mut here);
@@ -224,7 +227,7 @@ impl Session {
         beside: &mut Session,
         given: Given,
         each: Each,
-        mut here: Vec<(Given, Each, u64)>,
+        mut here: Vec<Asked>,
     ) -> (Result<()>, Result<()>) {
         let ready = match beside.ready(given).and_then(|ready| Ok((beside.prepare(&ready.sql)?, ready))) {
             Ok(ready) => ready,
@@ -246,7 +249,7 @@ impl Session {
     /// Sends these, with a `begin` in front of them that notes whether it succeeded.
     fn fly(
         &mut self,
-        asks: &mut [(Given, Each, u64)],
+        asks: &mut [Asked],
         begin: Option<(&str, &mut bool)>,
         meanwhile: Option<Meanwhile>,
     ) -> Result<()> {
