@@ -4,7 +4,7 @@
 //! folder of binaries.
 
 use crate::load::{self, Load, Until, histogram};
-use crate::measure::{CONNECTIONS, Report, median, per_second};
+use crate::measure::{CONNECTIONS, Report, arrived, median, per_second, receivers};
 use crate::process::free_addr;
 use crate::setup::Installation;
 use crate::{Options, sample};
@@ -30,6 +30,8 @@ const RAW_CONNECTIONS: usize = 4;
 const RAW_BATCH: usize = 64;
 /// Connections of the variant with a round trip per statement: more gained nothing.
 const TRIP_CONNECTIONS: usize = 16;
+/// Where the numbers of rows begin that are written past the product: below those that it gives.
+const PAST: i64 = -(1 << 50);
 /// Rows of one step when a database is filled.
 const FILL: usize = 10_000;
 /// How often a claim is measured.
@@ -106,6 +108,19 @@ impl Server {
             std::thread::sleep(Duration::from_millis(50));
         }
         bail!("PostgreSQL does not answer")
+    }
+    /// CPU seconds that its processes have used, those that have ended too.
+    fn cpu(&self) -> f64 {
+        let own = self.child.id().to_string();
+        let ticks = |folder: PathBuf| -> Option<f64> {
+            let text = std::fs::read_to_string(folder.join("stat")).ok()?;
+            let fields: Vec<&str> = text.rsplit(')').next()?.split_whitespace().collect();
+            let sum = |fields: &[&str]| fields.iter().flat_map(|field| field.parse::<f64>()).sum::<f64>();
+            let is_own = folder.file_name()?.to_str()? == own;
+            (is_own || *fields.get(1)? == own).then(|| sum(&fields[11..if is_own { 15 } else { 13 }]))
+        };
+        let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        all.filter_map(|entry| ticks(entry.path())).sum::<f64>() / 100.0
     }
     fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
@@ -196,7 +211,7 @@ impl Batch {
             if known.lock().expect("not poisoned").insert(customer) {
                 let id = contact(customer);
                 batch.contacts.0.push(id);
-                batch.contacts.1.push(customer as i64);
+                batch.contacts.1.push(PAST + customer as i64);
                 batch.contacts.2.push(sample::email(customer));
                 batch.contacts.3.push(sample::phone(customer));
                 for (kind, value) in [("email", sample::email(customer)), ("phone", sample::phone(customer))] {
@@ -210,7 +225,7 @@ impl Batch {
         for n in numbers {
             let id = Uuid::now_v7();
             batch.conversations.0.push(id);
-            batch.conversations.1.push(n as i64);
+            batch.conversations.1.push(PAST + n as i64);
             batch.conversations.2.push(contact(sample::customer(n)));
             batch.conversations.3.push(format!("r-{n:012}"));
             batch.messages.0.push(Uuid::now_v7());
@@ -323,7 +338,8 @@ pub fn create(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let server = Server::start()?;
     let time = Duration::from_secs(options.seconds);
     let (mut ours, mut two, mut batched, mut trips) = (vec![], vec![], vec![], vec![]);
-    let (mut p99, mut cpu) = (vec![], vec![]);
+    let (mut p99, mut cpu, mut database_cpu) = (vec![], vec![], vec![]);
+    let (mut delivered, mut delivered_cpu, mut delivered_database_cpu) = (vec![], vec![], vec![]);
     for run in 0..options.runs {
         let url = with_schema(&server, &format!("batched_{run}"))?;
         batched.push(raw(&url, RAW_CONNECTIONS, RAW_BATCH, 0, Until::Time(time))?.rate());
@@ -332,9 +348,10 @@ pub fn create(options: &Options, report: &mut Report) -> anyhow::Result<()> {
 
         let installation = Installation::at(Some(server.database(&format!("one_{run}"))?), &[], &[])?;
         let node = installation.serve(&options.tieline)?;
-        let before = node.cpu();
+        let (before, database_before) = (node.cpu(), server.cpu());
         let load = load::create(node.addr, &installation.key, CONNECTIONS, Until::Time(time), 0)?;
         cpu.push((node.cpu() - before) * 1e6 / load.count as f64);
+        database_cpu.push((server.cpu() - database_before) * 1e6 / load.count as f64);
         p99.push(load.latency_us.value_at_quantile(0.99) as f64 / 1000.0);
         ours.push(load.rate());
         node.stop();
@@ -353,6 +370,18 @@ pub fn create(options: &Options, report: &mut Report) -> anyhow::Result<()> {
             started.into_iter().map(|load| load.join().expect("no panic")).collect::<anyhow::Result<_>>()
         })?;
         two.push(loads.iter().map(Load::rate).sum());
+        nodes.into_iter().for_each(|node| node.stop());
+
+        let sinks = receivers("sink", 1)?;
+        let database = server.database(&format!("delivered_{run}"))?;
+        let installation = Installation::at(Some(database), &[sinks[0].addr], &["conversation.created"])?;
+        let node = installation.serve(&options.tieline)?;
+        let (before, database_before, started) = (node.cpu(), server.cpu(), Instant::now());
+        let load = load::create(node.addr, &installation.key, CONNECTIONS, Until::Time(time), 0)?;
+        delivered.push(load.count as f64 / arrived(&sinks, load.count, started)?);
+        delivered_cpu.push((node.cpu() - before) * 1e6 / load.count as f64);
+        delivered_database_cpu.push((server.cpu() - database_before) * 1e6 / load.count as f64);
+        node.stop();
         eprintln!(
             "  run {run}: one {:.0} two {:.0} batched {:.0} trips {:.0}",
             ours[run], two[run], batched[run], trips[run]
@@ -361,7 +390,13 @@ pub fn create(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let (ours, two, batched, trips) = (median(ours), median(two), median(batched), median(trips));
     report.add(
         "PostgreSQL: creations, 64 connections, durable",
-        format!("{} (p99 {:.1} ms, {:.0} µs of server CPU each)", per_second(ours), median(p99), median(cpu)),
+        format!(
+            "{} (p99 {:.1} ms, {:.0} µs of server CPU each, {:.0} µs of PostgreSQL's)",
+            per_second(ours),
+            median(p99),
+            median(cpu),
+            median(database_cpu)
+        ),
         format!("the same rows in batches of {RAW_BATCH} over {RAW_CONNECTIONS} connections {}", per_second(batched)),
         format!("{:.0} %", ours / batched * 100.0),
         "≥ 60 %",
@@ -380,6 +415,18 @@ pub fn create(options: &Options, report: &mut Report) -> anyhow::Result<()> {
         format!("{:.2} ×", two / ours),
         "-",
     );
+    report.add(
+        "PostgreSQL: creations that are delivered meanwhile (1 endpoint, 1 receiver)",
+        format!(
+            "{} ({:.0} µs of server CPU each, {:.0} µs of PostgreSQL's)",
+            per_second(median(delivered)),
+            median(delivered_cpu),
+            median(delivered_database_cpu)
+        ),
+        format!("not delivered {}", per_second(ours)),
+        "-".into(),
+        "-",
+    );
     Ok(())
 }
 
@@ -393,7 +440,6 @@ pub fn growth(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let mut have = 0;
     for size in [small, large] {
         raw(&url, RAW_CONNECTIONS, RAW_BATCH, have, Until::Count(size - have))?;
-        count_on(&url, size)?;
         let node = installation.serve(&options.tieline)?;
         let list = vec!["/v1/conversations?status=active&limit=50".to_owned(); 300];
         let list = load::get_median(node.addr, &installation.key, &list)?;
@@ -407,7 +453,7 @@ pub fn growth(options: &Options, report: &mut Report) -> anyhow::Result<()> {
         backlog(&url, size)?;
         let [claim, page, fire] = claims(&url)?;
         results.push([list, read, creation.latency_us.value_at_quantile(0.5) as f64, claim, page, fire]);
-        have = size;
+        have += (size - have).next_multiple_of(RAW_BATCH as u64);
     }
     let names = [
         "inbox list",
@@ -430,17 +476,6 @@ pub fn growth(options: &Options, report: &mut Report) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-/// The tenant's next conversation gets a number beyond those that were written past the product.
-fn count_on(url: &str, from: u64) -> anyhow::Result<()> {
-    runtime()?.block_on(async {
-        let set = format!(
-            "insert into tenant_numbers (tenant_id, conversation_number) values (1, {from}) on conflict (tenant_id) \
-             do update set conversation_number = tenant_numbers.conversation_number + {from}"
-        );
-        Ok(connect(url).await?.batch_execute(&set).await?)
-    })
 }
 
 /// So many due deliveries of the one endpoint, and so many due timers of nothing, instead of those before.

@@ -9,6 +9,7 @@
 //! - Every queue is bounded: a full one is [`Error::Busy`] at once, never an endless wait.
 //! - No statement reads a clock or makes an id by itself: both come from [`Tx`], so tests can fix them.
 
+mod ask;
 pub mod catalogue;
 pub mod census;
 pub mod clock;
@@ -24,6 +25,7 @@ mod sqlite;
 mod tx;
 mod value;
 
+pub use ask::{Ask, Numbers};
 pub use clock::{Clock, Ids, SystemClock};
 pub use engine::{AfterCommit, Config, Db, Joined, Limits, Stats, Target, Topic};
 pub use error::{Error, Result};
@@ -31,5 +33,5 @@ pub use job::{Keys, SetVerb};
 pub use many::{Many, Ty};
 pub use migrate::Migration;
 pub use sqlite::snapshot;
-pub use tx::{Numbers, Read, Tx};
+pub use tx::{Read, Tx};
 pub use value::{FromColumn, Param, Row};

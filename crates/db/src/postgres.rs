@@ -7,6 +7,7 @@
 //! unit locks rows in an order of its own, and two transactions of several units would lock each other's in the other order
 //! and wait for the server's deadlock detection, a second. Sets are what makes the hot verbs cheap; a closure is taken by
 //! whichever writer has nothing to do.
+//! - A set that is not full waits while [`SETS_AT_ONCE`] others are on their way.
 //! - A unit that refuses or fails undoes its transaction.
 //! - A unit is tried [`ATTEMPTS`] times as long as a serialization failure, a deadlock, a lost connection or a
 //!   violated constraint was the reason: it may have lost a race, sees the winner's row now, and may lose the next one too.
@@ -16,20 +17,24 @@
 //! Reads get one snapshot (`repeatable read read only`). How long anything may take is said in [`session`].
 
 mod address;
+mod flight;
+mod plans;
 mod session;
 pub(crate) mod types;
 
 use crate::engine::{ReadJob, Shared};
 use crate::fault::Point;
-use crate::job::{Queued, Ran, Unit, plan, take};
+use crate::job::{Job, Queued, Ran, Unit, plan, take, take_more};
 use crate::migrate::{self, Migration};
 use crate::tx::Conn;
 use crate::{Error, Ids, Read, Result, Tx};
 use address::Address;
 use crossbeam_channel::Receiver;
+pub(crate) use flight::Given;
+use flight::Uncommitted;
 pub(crate) use session::Session;
 use session::{APPLICATION, POOLER, Role, WRITE};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often a unit runs alone before its caller is told to come back.
@@ -132,6 +137,9 @@ fn migrate(session: &mut Session, migrations: &[Migration], now: i64) -> Result<
             session.patient("rollback")?;
         }
         let applied = applied?;
+        if !applied {
+            session.patient(plans::TEACH)?;
+        }
         session.patient("commit")?;
         if !applied {
             return Ok(());
@@ -143,7 +151,7 @@ fn migrate(session: &mut Session, migrations: &[Migration], now: i64) -> Result<
 fn step(session: &mut Session, migrations: &[Migration], now: i64) -> Result<bool> {
     session.patient(migrate::TABLE)?;
     let (mut found, known) = (0, migrate::newest(migrations));
-    session.each(migrate::CURRENT, &[], &mut |row| {
+    session.run(Given::Row(migrate::CURRENT, &[]), &mut |row| {
         found = row.get(0)?;
         Ok(())
     })?;
@@ -155,16 +163,54 @@ fn step(session: &mut Session, migrations: &[Migration], now: i64) -> Result<boo
     session
         .patient(&migrate::for_postgres(next.sql))
         .map_err(|error| Error::Sql(format!("migration {} ({}): {error}", next.version, next.name)))?;
-    session.execute(migrate::RECORD, &[next.version.into(), next.name.into(), now.into()])?;
+    let record = [next.version.into(), next.name.into(), now.into()];
+    session.run(Given::Row(migrate::RECORD, &record), &mut |_| Ok(()))?;
     Ok(true)
 }
 
+/// Sets that are on their way at once while they are not full. Each costs the server a commit and a statement for every kind
+/// of row, however few: so what comes meanwhile waits, and goes together.
+const SETS_AT_ONCE: usize = 2;
+
+/// The sets of all writers that are on their way.
+#[derive(Default)]
+pub(crate) struct Sets {
+    running: Mutex<usize>,
+    ended: Condvar,
+}
+
+/// A set on its way.
+struct Running<'s>(&'s Sets);
+
+impl Sets {
+    /// Starts one; one that is not full waits until fewer than [`SETS_AT_ONCE`] are on their way.
+    fn start(&self, is_full: bool) -> Running<'_> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.ended.wait_while(running, |running| !is_full && *running >= SETS_AT_ONCE);
+        *waited.unwrap_or_else(PoisonError::into_inner) += 1;
+        Running(self)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.ended.notify_one();
+    }
+}
+
 /// A writer's loop; ends at [`Job::Stop`] or when every sender is gone.
-pub(crate) fn write_loop(mut session: Session, queue: &Receiver<Queued>, shared: &Shared, mut ids: Ids) {
+pub(crate) fn write_loop(mut session: Session, queue: &Receiver<Queued>, shared: &Shared, sets: &Sets, mut ids: Ids) {
     // A closure is a transaction: the next one is for a writer that has nothing to do.
-    while let Some((jobs, stopping)) = take(queue, &shared.limits, 1) {
-        group(&mut session, plan(jobs), shared, &mut ids);
-        if stopping {
+    while let Some(mut taken) = take(queue, &shared.limits, 1) {
+        let is_set = matches!(taken.jobs.last(), Some(Job::Set(_)));
+        let running = is_set.then(|| sets.start(!taken.more));
+        if taken.more {
+            take_more(queue, &shared.limits, &mut taken);
+        }
+        group(&mut session, plan(taken.jobs), shared, &mut ids);
+        drop(running);
+        if taken.stopping {
             break;
         }
     }
@@ -258,13 +304,14 @@ fn attempt(session: &mut Session, mut units: Vec<Unit>, shared: &Shared, ids: &m
         session.rollback();
         return Attempt::Undone(units, Cause::Refused(Error::Unavailable(error.to_string())));
     }
-    if let Err(error) = session.commit() {
-        let cause = match error {
-            error if session.is_lost() => {
+    if let Err(uncommitted) = session.commit() {
+        let cause = match uncommitted {
+            Uncommitted::Unknown(error) => {
                 let text = format!("the connection went during the commit, which may have happened: {error}");
                 Cause::Refused(Error::Unavailable(text))
             }
-            error => Cause::Failed(error, false),
+            Uncommitted::Undone(error) if session.is_lost() => Cause::Lost(error),
+            Uncommitted::Undone(error) => Cause::Failed(error, false),
         };
         session.rollback();
         return Attempt::Undone(units, cause);

@@ -23,8 +23,9 @@ use std::time::Duration;
 
 /// Statements kept prepared per connection.
 const STATEMENTS: usize = 512;
-/// Page cache of the writer, KiB.
-const WRITER_CACHE_KIB: i64 = 128 * 1024;
+/// Page cache of the writer, KiB. Larger is slower: after every commit in which a page was split SQLite walks the whole
+/// cache (with 128 MiB an eighth of a busy server's time), while a page that is not here is one copy away, in the system's.
+const WRITER_CACHE_KIB: i64 = 32 * 1024;
 /// Page cache of each reader, KiB.
 const READER_CACHE_KIB: i64 = 32 * 1024;
 /// Pages in the log after which passive checkpointing is worth another step (16 MiB).
@@ -219,8 +220,8 @@ pub(crate) fn write_loop(
         tracing::error!(%error, "the log's size is not known: checkpoints happen at close only");
     }
     let (mut restart_at, mut next_step) = (WAL_RESTART_PAGES, WAL_PASSIVE_PAGES);
-    while let Some((jobs, stopping)) = take(&queue, &shared.limits, usize::MAX) {
-        group(&conn, plan(jobs), &shared, &mut ids);
+    while let Some(taken) = take(&queue, &shared.limits, usize::MAX) {
+        group(&conn, plan(taken.jobs), &shared, &mut ids);
         let log = log_pages.load(Ordering::Relaxed);
         if log > restart_at {
             restart_at = restart(&conn, &log_pages, restart_at, &stepping);
@@ -231,7 +232,7 @@ pub(crate) fn write_loop(
         if log < WAL_PASSIVE_PAGES {
             (restart_at, next_step) = (WAL_RESTART_PAGES, WAL_PASSIVE_PAGES); // it started over
         }
-        if stopping {
+        if taken.stopping {
             break;
         }
     }

@@ -1,9 +1,12 @@
 //! What a closure sees: a [`Read`] inside one snapshot, or a [`Tx`] that may also write.
 
-use crate::postgres::Session;
-use crate::{Error, Ids, Many, Param, Result, Row, Topic};
+use crate::ask::What;
+use crate::postgres::{Given, Session};
+use crate::{Ask, Error, Ids, Many, Numbers, Param, Result, Row, Topic};
 use std::ops::{Deref, DerefMut};
 use uuid::Uuid;
+
+const LAST_NUMBER: &str = "update numbers set last = last + $1 returning last";
 
 /// One connection, whichever driver it is of.
 pub(crate) enum Conn<'c> {
@@ -41,7 +44,7 @@ impl<'c> Read<'c> {
     pub fn each(&mut self, sql: &str, params: &[Param], mut each: impl FnMut(&Row) -> Result<()>) -> Result<()> {
         let result = match &mut self.conn {
             Conn::Sqlite(conn) => crate::sqlite::each(conn, sql, params, &mut each),
-            Conn::Postgres(conn) => conn.each(sql, params, &mut each).map(drop),
+            Conn::Postgres(conn) => conn.run(Given::Row(sql, params), &mut each).map(drop),
         };
         self.noted(result)
     }
@@ -79,21 +82,9 @@ impl<'c> Read<'c> {
             (Err(error), _) => Err(error),
             (Ok(0), _) => Ok(0),
             (_, Conn::Sqlite(conn)) => crate::sqlite::many(conn, many, params, each),
-            (_, Conn::Postgres(conn)) => conn.many(many, params, each),
+            (_, Conn::Postgres(conn)) => conn.run(Given::Rows(many, params), each),
         };
         self.noted(result)
-    }
-}
-
-/// Numbers that were taken and wait to be given.
-pub struct Numbers(std::vec::IntoIter<i64>);
-
-impl Numbers {
-    /// The next of them.
-    ///
-    /// Errors: [`Error::Sql`] when more are asked for than were taken.
-    pub fn take(&mut self) -> Result<i64> {
-        self.0.next().ok_or_else(|| Error::Sql("more numbers are used than were taken".into()))
     }
 }
 
@@ -129,46 +120,15 @@ impl<'c> Tx<'c> {
         let now = self.read.now;
         self.ids.next(now)
     }
-    /// Takes `count` numbers of the installation, ascending. No two committed transactions hold one number, and a
-    /// transaction that takes later takes greater ones. What is not used leaves a gap. Needs a migration with `{{numbers}}`.
+    /// Takes `count` numbers of the installation; see [`Ask::numbers`].
     pub fn take_numbers(&mut self, count: usize) -> Result<Numbers> {
-        let mut numbers = Vec::with_capacity(count);
-        if count > 0 {
-            let params = [Param::Int(count as i64)];
-            match self.read.conn {
-                Conn::Sqlite(_) => self.each("update numbers set last = last + $1 returning last", &params, |row| {
-                    let last: i64 = row.get(0)?;
-                    numbers.extend(last - count as i64 + 1..=last);
-                    Ok(())
-                })?,
-                Conn::Postgres(_) => {
-                    self.each("select nextval('numbers') from generate_series(1, $1::bigint)", &params, |row| {
-                        numbers.push(row.get(0)?);
-                        Ok(())
-                    })?
-                }
-            }
-        }
-        Ok(Numbers(numbers.into_iter()))
+        let mut numbers = Numbers::default();
+        self.together(vec![Ask::numbers(count, &mut numbers)])?;
+        Ok(numbers)
     }
     /// Takes one number; see [`Tx::take_numbers`].
     pub fn take_number(&mut self) -> Result<i64> {
         self.take_numbers(1)?.take()
-    }
-    /// Runs a statement that takes from a counter, and answers its first row. On PostgreSQL it commits by itself at once,
-    /// over a connection of its own: whoever else takes from the counter waits for this statement and not for this
-    /// transaction, and what is taken by one that is undone is gone. On SQLite, with one writer, it is a statement like any
-    /// other. A row that this very transaction has made is not seen on PostgreSQL; one that it has changed must not be asked
-    /// for, which would wait for itself.
-    pub fn apart<T>(&mut self, sql: &str, params: &[Param], read: impl Fn(&Row) -> Result<T>) -> Result<Option<T>> {
-        let Conn::Postgres(conn) = &mut self.read.conn else { return self.opt(sql, params, read) };
-        let mut first = None;
-        let result = conn.apart(sql, params, &mut |row| {
-            first = Some(read(row)?);
-            Ok(())
-        });
-        self.read.noted(result)?;
-        Ok(first)
     }
     /// Whether other transactions run beside this one: on PostgreSQL.
     pub fn is_shared(&self) -> bool {
@@ -208,7 +168,7 @@ impl<'c> Tx<'c> {
     pub fn execute(&mut self, sql: &str, params: &[Param]) -> Result<u64> {
         let result = match &mut self.read.conn {
             Conn::Sqlite(conn) => crate::sqlite::execute(conn, sql, params),
-            Conn::Postgres(conn) => conn.execute(sql, params),
+            Conn::Postgres(conn) => conn.run(Given::Row(sql, params), &mut |_| Ok(())),
         };
         self.read.noted(result)
     }
@@ -217,8 +177,31 @@ impl<'c> Tx<'c> {
     pub fn many(&mut self, many: &Many, params: &[Param], mut each: impl FnMut(&Row) -> Result<()>) -> Result<u64> {
         self.read.many(many, params, &mut each)
     }
-    /// [`Tx::many`] for a statement that returns no rows.
-    pub fn run_many(&mut self, many: &Many, params: &[Param]) -> Result<u64> {
-        self.many(many, params, |_| Ok(()))
+    /// [`Tx::many`] for a statement of which nothing is to be known. On PostgreSQL it goes out with the next statement that
+    /// answers something, or with the commit, and its error shows there: either way nothing of the transaction stays.
+    pub fn run_many(&mut self, many: &Many, params: &[Param]) -> Result<()> {
+        if let (Ok(1..), Conn::Postgres(conn)) = (many.rows(params), &mut self.read.conn) {
+            let result = conn.defer(Given::Rows(many, params));
+            return self.read.noted(result);
+        }
+        self.many(many, params, |_| Ok(())).map(drop)
+    }
+    /// Runs statements none of which needs what another answers, in their order. On PostgreSQL they share a round trip.
+    pub fn together(&mut self, mut asks: Vec<Ask>) -> Result<()> {
+        asks.retain(|ask| !ask.is_empty());
+        if let Some(error) = asks.iter().find_map(|ask| ask.check().err()) {
+            return self.read.noted(Err(error));
+        }
+        match &mut self.read.conn {
+            Conn::Postgres(conn) => {
+                let result = conn.ask(asks);
+                self.read.noted(result)
+            }
+            Conn::Sqlite(_) => asks.into_iter().try_for_each(|mut ask| match ask.what {
+                What::Lock(_) => Ok(()),
+                What::Select(many) | What::Apart(many) => self.many(many, &ask.params, &mut ask.each).map(drop),
+                What::Numbers => self.each(LAST_NUMBER, &ask.params, &mut ask.each),
+            }),
+        }
     }
 }

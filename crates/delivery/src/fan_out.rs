@@ -11,7 +11,7 @@ use crate::handover::{Batch, Giver, Share};
 use crate::render::{Scene, bodies};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tieline_core::deliveries::{self, FanOut, NewDelivery, Waiting};
 use tieline_core::events::numbering::{self, NUMBERED_AT_ONCE};
 use tieline_core::events::{self, Stored, feed};
@@ -30,6 +30,8 @@ pub const DELIVERIES: usize = 2048;
 const UNWRITTEN: i64 = 100_000;
 /// How often the log is looked at without being told, and the pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Where a step is a transaction of its own, the time from one to the next at least: under load each takes more.
+const PACE: Duration = Duration::from_millis(10);
 
 /// The fan-out of this node.
 pub struct FanOutLoop {
@@ -278,7 +280,7 @@ impl FanOutLoop {
             // A transaction that may wait for another node's, only where there is something to do.
             let passed = self.memory.known().passed.1;
             let look = move |read: &mut Read| {
-                Ok::<_, Error>(feed::last_position(read)? > passed || numbering::is_any_unnumbered(read)?)
+                Ok::<_, Error>(numbering::is_any_unnumbered(read)? || feed::last_position(read)? > passed)
             };
             if !self.db.read(look).await? {
                 return Ok(false);
@@ -293,11 +295,18 @@ impl FanOutLoop {
         let mut woken = self.db.watch(events::EVENTS);
         loop {
             woken.borrow_and_update();
+            let began = Instant::now();
             match self.step().await {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(error) => {
                     tracing::warn!(error = %error, source = ?error.source, "fan-out failed; trying again")
+                }
+            }
+            if self.joined.is_none() {
+                tokio::select! {
+                    () = tokio::time::sleep(PACE.saturating_sub(began.elapsed())) => {}
+                    _ = stop.changed() => return,
                 }
             }
             tokio::select! {

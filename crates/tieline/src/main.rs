@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod config;
 mod folder;
+mod memory;
 mod metrics;
 mod receiver;
 mod secret_key;

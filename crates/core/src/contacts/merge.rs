@@ -11,7 +11,7 @@ use crate::ids::ContactId;
 use crate::tenants::contacts_gone;
 use crate::{Error, FieldError, Result};
 use serde_json::{Map, Value};
-use tieline_db::{Tx, params};
+use tieline_db::{Param, Tx, params};
 
 /// Most contacts merged by one request.
 pub const MERGE_LIMIT: usize = 50;
@@ -39,6 +39,11 @@ pub fn merge(tx: &mut Tx, ctx: &Ctx, target: ContactId, from: &[ContactId]) -> R
     if !wrong.is_empty() {
         return Err(Error::invalid(wrong));
     }
+    // Conversations before contacts, as whoever opens another one for an archived one does.
+    let mut moved: Vec<_> = ids.clone();
+    moved.sort();
+    let rows: Vec<Param> = moved.iter().flat_map(|id| params![ctx.tenant.0, id.0]).collect();
+    tx.lock(&sql::LOCK_CONVERSATIONS, &rows)?;
     ids.push(target);
     ids.sort();
     ids.dedup();

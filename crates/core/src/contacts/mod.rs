@@ -18,12 +18,13 @@ pub use list::{Filter, List, found, list, numbered};
 pub use merge::{MERGE_LIMIT, merge};
 pub use seek::{ORDERS, SEEK_SCAN, by_address, by_number, count, page, seek};
 pub use tagging::{set_tags, tags_of};
-pub use upsert::{Upsert, Upserted, upsert_many};
+pub use upsert::Upsert;
+pub(crate) use upsert::{Owners, upsert_many};
 pub use write::{Create, Update, Written, create, update};
 
 use crate::ids::{ContactId, TenantId};
 use crate::{Error, Result};
-use tieline_db::{Param, Read, Row, Tx, params};
+use tieline_db::{Ask, Read, Row, Tx, params};
 
 /// A customer.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,16 +147,39 @@ fn locked(tx: &mut Tx, tenant: TenantId, id: ContactId) -> Result<Contact> {
     Err(Error::not_found("contact"))
 }
 
-/// Keeps these contacts from being merged away or deleted before the transaction ends, so that conversations can be opened
-/// for them. When one has gone already, since it was read, the transaction runs again.
-pub(crate) fn hold(tx: &mut Tx, mut contacts: Vec<(TenantId, ContactId)>) -> Result<()> {
-    contacts.sort();
-    contacts.dedup();
-    let params: Vec<Param> = contacts.iter().flat_map(|(tenant, id)| params![tenant.0, id.0]).collect();
-    match tx.lock(&sql::HOLD, &params)? {
-        Some(held) if held < contacts.len() as u64 => Err(tx.lost_race("a merge of a contact").into()),
-        _ => Ok(()),
+/// Contacts to be kept from being merged away or deleted before the transaction ends, so that conversations can be opened
+/// for them.
+pub(crate) struct Held {
+    contacts: Vec<(TenantId, ContactId)>,
+    locked: u64,
+}
+
+impl Held {
+    /// These.
+    pub fn of(mut contacts: Vec<(TenantId, ContactId)>) -> Held {
+        contacts.sort();
+        contacts.dedup();
+        Held { contacts, locked: 0 }
     }
+    /// Locks them.
+    pub fn ask(&mut self) -> Ask<'_> {
+        let params = self.contacts.iter().flat_map(|(tenant, id)| params![tenant.0, id.0]).collect();
+        Ask::lock(&sql::HOLD, params, &mut self.locked)
+    }
+    /// When one has gone already, since it was read, the transaction runs again.
+    pub fn check(&self, tx: &mut Tx) -> Result<()> {
+        match tx.is_shared() && self.locked < self.contacts.len() as u64 {
+            true => Err(tx.lost_race("a merge of a contact").into()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Holds contacts.
+pub(crate) fn hold(tx: &mut Tx, contacts: Vec<(TenantId, ContactId)>) -> Result<()> {
+    let mut held = Held::of(contacts);
+    tx.together(vec![held.ask()])?;
+    held.check(tx)
 }
 
 /// The owner of a handle, by its match key.

@@ -99,6 +99,10 @@ pub static LOCK: Many = Many::new(
     "select 1 from contacts where tenant_id = :tenant_id and id = :id order by tenant_id, id for update",
     &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
 );
+pub static LOCK_CONVERSATIONS: Many = Many::new(
+    "select 1 from conversations where tenant_id = :tenant_id and contact_id = :contact_id order by tenant_id, id for update",
+    &[("tenant_id", Ty::Int), ("contact_id", Ty::Uuid)],
+);
 /// Against being merged away or deleted, not against changes.
 pub static HOLD: Many = Many::new(
     "select 1 from contacts where tenant_id = :tenant_id and id = :id order by tenant_id, id for key share",

@@ -8,9 +8,10 @@ use super::{Contact, contact, email, handle, phone, sql};
 use crate::Result;
 use crate::ctx::Ctx;
 use crate::events::{Batch, Change, Event};
-use crate::ids::ContactId;
+use crate::ids::{ContactId, TenantId};
+use std::borrow::Cow;
 use std::collections::HashMap;
-use tieline_db::{Numbers, Param, Tx, params};
+use tieline_db::{Ask, Numbers, Param, Tx, params};
 
 /// Who wrote, as far as the caller knows: at least one of the three handles, already normalised.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +28,7 @@ pub struct Upsert {
 
 impl Upsert {
     /// The handles with their match keys, in the order in which they are tried.
-    pub(crate) fn handles(&self) -> impl Iterator<Item = (&'static str, &str, std::borrow::Cow<'_, str>)> {
+    pub(crate) fn handles(&self) -> impl Iterator<Item = (&'static str, &str, Cow<'_, str>)> {
         let external = self.external_id.as_deref().map(|v| (handle::EXTERNAL_ID, v, v.into()));
         let email = self.email.as_deref().map(|v| (handle::EMAIL, v, v.into()));
         let phone = self.phone.as_deref().map(|v| (handle::PHONE, v, phone::match_key(v)));
@@ -42,39 +43,69 @@ impl Upsert {
 
 /// The contact after the upsert.
 #[derive(Clone, Debug)]
-pub struct Upserted {
+pub(crate) struct Upserted {
     /// Its state.
     pub contact: Contact,
     /// Whether it is new.
     pub created: bool,
 }
 
-/// Upserts each contact, in order. The handles of different commands do not meet in one set, so none sees another's row.
-/// Events go to `events`; `numbers` holds one for each command, if it turns out to be somebody new.
-pub fn upsert_many(
-    tx: &mut Tx,
-    commands: &[(&Ctx, &Upsert)],
-    events: &mut Batch,
-    numbers: &mut Numbers,
-) -> Result<Vec<Upserted>> {
-    let now = tx.now();
-    let mut params: Vec<Param> = Vec::with_capacity(commands.len() * 6);
-    let mut owners: Vec<(usize, &'static str)> = Vec::with_capacity(commands.len() * 2);
-    let keyed: Vec<Vec<_>> = commands.iter().map(|(_, upsert)| upsert.handles().collect()).collect();
-    for (index, ((ctx, _), handles)) in commands.iter().zip(&keyed).enumerate() {
-        for (kind, _, key) in handles {
-            params.extend(params![ctx.tenant.0, *kind, key.as_ref()]);
-            owners.push((index, kind));
-        }
+/// Whose handles these are: of commands that go by a number each.
+pub(crate) struct Owners<'c> {
+    commands: Vec<(usize, &'c Ctx, &'c Upsert)>,
+    keyed: Vec<Vec<(&'static str, &'c str, Cow<'c, str>)>>,
+    owned: HashMap<(usize, &'static str), Contact>,
+}
+
+impl<'c> Owners<'c> {
+    /// Of the handles of these commands.
+    pub fn of(commands: Vec<(usize, &'c Ctx, &'c Upsert)>) -> Owners<'c> {
+        let keyed = commands.iter().map(|(.., upsert)| upsert.handles().collect()).collect();
+        Owners { commands, keyed, owned: HashMap::new() }
     }
-    // Who owns each handle asked for.
-    let mut owned = owners_of(tx, &params, &owners)?;
-    if tx.is_shared() {
-        // Where something is to be filled in, nobody else changes the contact meanwhile.
+    /// Looks up who owns each.
+    pub fn ask(&mut self) -> Ask<'_> {
+        let Owners { commands, keyed, owned } = self;
+        let (mut params, mut asked) = (Vec::with_capacity(commands.len() * 6), Vec::with_capacity(commands.len() * 2));
+        for ((index, ctx, _), handles) in commands.iter().zip(&*keyed) {
+            for (kind, _, key) in handles {
+                params.extend(params![ctx.tenant.0, *kind, key.as_ref()]);
+                asked.push((*index, *kind));
+            }
+        }
+        owned.clear();
+        Ask::select(&sql::BY_HANDLE, params, move |row| {
+            owned.insert(asked[row.get::<i64>(0)? as usize], contact(row, 1)?);
+            Ok(())
+        })
+    }
+    /// Forgets the commands of which this is not true.
+    pub fn retain(&mut self, is_kept: impl Fn(usize) -> bool) {
+        let kept: Vec<bool> = self.commands.iter().map(|(index, ..)| is_kept(*index)).collect();
+        let mut kept = kept.iter().cycle();
+        self.commands.retain(|_| *kept.next().expect("as many"));
+        self.keyed.retain(|_| *kept.next().expect("as many"));
+    }
+    /// Whom the handle that decides belongs to, of each command that names somebody known.
+    pub fn known(&self) -> impl Iterator<Item = (TenantId, ContactId)> + '_ {
+        (0..self.commands.len()).filter_map(|at| Some((self.commands[at].1.tenant, self.owner(at)?.id)))
+    }
+    fn owner(&self, at: usize) -> Option<&Contact> {
+        self.keyed[at].iter().find_map(|(kind, ..)| self.owned.get(&(self.commands[at].0, *kind)))
+    }
+    fn is_free(&self, at: usize, kind: &'static str) -> bool {
+        !self.owned.contains_key(&(self.commands[at].0, kind))
+    }
+    /// Where transactions run side by side: where something is to be filled in, nobody else changes the contact meanwhile.
+    pub fn lock(&mut self, tx: &mut Tx) -> Result<()> {
+        if !tx.is_shared() {
+            return Ok(());
+        }
+        let now = tx.now();
         let mut filled: Vec<_> = Vec::new();
-        for (index, (ctx, upsert)) in commands.iter().enumerate() {
-            let Some(known) = keyed[index].iter().find_map(|(kind, ..)| owned.get(&(index, *kind))) else { continue };
-            if !fill(known.clone(), upsert, |kind| !owned.contains_key(&(index, kind)), now).1.is_empty() {
+        for (at, (_, ctx, upsert)) in self.commands.iter().enumerate() {
+            let Some(known) = self.owner(at) else { continue };
+            if !fill(known.clone(), upsert, |kind| self.is_free(at, kind), now).1.is_empty() {
                 filled.push((ctx.tenant, known.id));
             }
         }
@@ -83,21 +114,31 @@ pub fn upsert_many(
             filled.dedup();
             let rows: Vec<Param> = filled.iter().flat_map(|(tenant, id)| params![tenant.0, id.0]).collect();
             tx.lock(&sql::LOCK, &rows)?;
-            owned = owners_of(tx, &params, &owners)?;
+            tx.together(vec![self.ask()])?;
         }
+        Ok(())
     }
+}
 
+/// Upserts the contact of each command, in order. The handles of different commands do not meet in one set, so none sees
+/// another's row. Events go to `events`; `numbers` holds one for each command, if it turns out to be somebody new.
+pub(crate) fn upsert_many(
+    tx: &mut Tx,
+    owners: &Owners,
+    events: &mut Batch,
+    numbers: &mut Numbers,
+) -> Result<Vec<Upserted>> {
+    let now = tx.now();
+    let (commands, keyed) = (&owners.commands, &owners.keyed);
     let mut results: Vec<Upserted> = Vec::with_capacity(commands.len());
     let mut inserts: Vec<Param> = Vec::new();
     let mut handles: Vec<Param> = Vec::new();
     let mut fills: Vec<Param> = Vec::new();
     let mut changes: Vec<Vec<Change>> = Vec::with_capacity(commands.len());
-    for (index, (_, upsert)) in commands.iter().enumerate() {
-        let known = keyed[index].iter().find_map(|(kind, ..)| owned.get(&(index, *kind))).cloned();
-        let (contact, created, changed) = match known {
+    for (at, (.., upsert)) in commands.iter().enumerate() {
+        let (contact, created, changed) = match owners.owner(at).cloned() {
             Some(contact) => {
-                let free = |kind| !owned.contains_key(&(index, kind));
-                let (contact, changed) = fill(contact, upsert, free, now);
+                let (contact, changed) = fill(contact, upsert, |kind| owners.is_free(at, kind), now);
                 (contact, false, changed)
             }
             None => {
@@ -121,9 +162,9 @@ pub fn upsert_many(
         results.push(Upserted { contact, created });
         changes.push(changed);
     }
-    for (index, ((ctx, _), Upserted { contact, created })) in commands.iter().zip(&results).enumerate() {
-        for (kind, value, key) in &keyed[index] {
-            if !owned.contains_key(&(index, *kind)) {
+    for (at, ((_, ctx, _), Upserted { contact, created })) in commands.iter().zip(&results).enumerate() {
+        for (kind, value, key) in &keyed[at] {
+            if owners.is_free(at, kind) {
                 let primary = match *kind {
                     handle::EMAIL => contact.email.as_deref() == Some(*value),
                     handle::PHONE => contact.phone.as_deref() == Some(*value),
@@ -137,7 +178,7 @@ pub fn upsert_many(
         if *created {
             inserts.extend(row.into_iter().chain([contact.number.into()]).chain(identity));
             inserts.extend(params![&contact.custom_fields, now]);
-        } else if !changes[index].is_empty() {
+        } else if !changes[at].is_empty() {
             fills.extend(row.into_iter().chain(identity));
             fills.push(now.into());
         }
@@ -145,7 +186,7 @@ pub fn upsert_many(
     tx.run_many(&sql::INSERT, &inserts)?;
     tx.run_many(&sql::INSERT_HANDLE, &handles)?;
     tx.run_many(&sql::FILL, &fills)?;
-    for (((ctx, _), Upserted { contact, created }), changes) in commands.iter().zip(&results).zip(&changes) {
+    for (((_, ctx, _), Upserted { contact, created }), changes) in commands.iter().zip(&results).zip(&changes) {
         if *created {
             events.add(tx, ctx, &Event::ContactCreated { contact }, None)?;
         } else if !changes.is_empty() {
@@ -153,21 +194,6 @@ pub fn upsert_many(
         }
     }
     Ok(results)
-}
-
-/// The owner of each handle that has one, by the command and the kind.
-fn owners_of(
-    tx: &mut Tx,
-    params: &[Param],
-    asked: &[(usize, &'static str)],
-) -> Result<HashMap<(usize, &'static str), Contact>> {
-    let mut owned = HashMap::new();
-    tx.select_many(&sql::BY_HANDLE, params, |row| {
-        let ordinal: i64 = row.get(0)?;
-        owned.insert(asked[ordinal as usize], contact(row, 1)?);
-        Ok(())
-    })?;
-    Ok(owned)
 }
 
 /// Fills what is empty; `free` says whether nobody owns the handle of that kind yet.

@@ -8,11 +8,11 @@
 use super::change::{self, Key};
 use super::open::{insert_many, to_engine};
 use super::status::{Command, Moment, Outcome, Status};
-use super::{Conversation, sql, take_numbers};
+use super::{Conversation, sql, take_number};
 use crate::attachments::{self, Attached};
 use crate::ctx::Ctx;
 use crate::events::{Batch, Event};
-use crate::idempotency::{self, Once, Reply};
+use crate::idempotency::{self, Once, Replays, Reply};
 use crate::ids::{ConversationId, InboxId, TeamId, TenantId, UserId};
 use crate::messages::direction::Direction;
 use crate::messages::{self, Message, NewMessage};
@@ -113,13 +113,13 @@ enum Said {
     Before(Box<Message>),
 }
 
-impl Set<'_> {
+impl<'c> Set<'c> {
     fn run(&mut self, tx: &mut Tx) -> Result<()> {
-        for (answer, cmd) in self.answers.iter_mut().zip(self.commands) {
-            if let Some(once) = &cmd.once {
-                *answer = once.replay(tx, cmd.ctx.tenant)?;
-            }
-        }
+        let once = |(index, cmd): (usize, &&'c Append)| Some((index, cmd.ctx.tenant, cmd.once.as_ref()?));
+        let mut replays = Replays::of(self.commands.iter().enumerate().filter_map(once));
+        let now = tx.now();
+        tx.together(vec![replays.ask(now)])?;
+        replays.answers().for_each(|(index, answer)| self.answers[index] = Some(answer));
         self.find_conversations(tx)?;
         self.find_authors(tx)?;
         self.find_known(tx)?;
@@ -318,7 +318,7 @@ impl Set<'_> {
         let now = tx.now();
         let mut v = Conversation {
             id: ConversationId::from_uuid(tx.new_id()),
-            number: take_numbers(tx, archived.0, 1)?,
+            number: take_number(tx, archived.0)?,
             team: inbox_team(tx, archived.0, old.inbox)?,
             inbox: old.inbox,
             contact: old.contact.clone(),
@@ -372,6 +372,7 @@ impl Set<'_> {
         let rows: Vec<_> = self.written.iter().map(|(key, message)| (key.0.0, message)).collect();
         messages::insert_many(tx, &rows)?;
         std::mem::take(&mut self.events).write(tx)?;
+        let mut outcomes: Vec<(usize, Appended)> = Vec::with_capacity(self.outcomes.len());
         for done in std::mem::take(&mut self.outcomes) {
             let cmd = self.commands[done.index];
             let conversation =
@@ -386,9 +387,16 @@ impl Set<'_> {
                     *message
                 }
             };
-            let outcome = Appended { message, conversation, previous, existing: done.existing };
-            let answer = idempotency::settle(tx, cmd.ctx.tenant, cmd.once.as_ref(), outcome)?;
-            self.answers[done.index] = Some(Ok(answer));
+            outcomes.push((done.index, Appended { message, conversation, previous, existing: done.existing }));
+        }
+        let commands = self.commands;
+        let kept = outcomes.iter().filter_map(|(index, outcome)| {
+            let cmd = commands[*index];
+            Some((cmd.ctx.tenant, cmd.once.as_ref()?, outcome))
+        });
+        idempotency::keep(tx, kept)?;
+        for (index, outcome) in outcomes {
+            self.answers[index] = Some(Ok(Reply::Done(outcome)));
         }
         Ok(())
     }

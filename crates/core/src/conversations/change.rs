@@ -12,7 +12,7 @@ use crate::time::Micros;
 use crate::timers::{self, Kind};
 use crate::{Error, Result};
 use std::collections::HashMap;
-use tieline_db::{Param, Tx, params};
+use tieline_db::{Ask, Param, Tx, params};
 
 /// Which conversation of which tenant.
 pub(crate) type Key = (TenantId, ConversationId);
@@ -28,13 +28,15 @@ pub(crate) fn lock(tx: &mut Tx, tenant: TenantId, id: ConversationId) -> Result<
 /// The conversations that exist of these, to be changed in this transaction. Whoever locks several gives them sorted.
 pub(crate) fn lock_many(tx: &mut Tx, keys: &[Key]) -> Result<HashMap<Key, Conversation>> {
     let params: Vec<Param> = keys.iter().flat_map(|(tenant, id)| params![tenant.0, id.0]).collect();
-    tx.lock(&sql::LOCK, &params)?;
-    let mut found = HashMap::with_capacity(keys.len());
-    tx.select_many(&sql::GET_MANY, &params, |row| {
-        let (tenant, id) = keys[row.get::<i64>(0)? as usize];
-        found.insert((tenant, id), conversation(row, 1)?);
-        Ok(())
-    })?;
+    let (mut found, mut locked) = (HashMap::with_capacity(keys.len()), 0);
+    tx.together(vec![
+        Ask::lock(&sql::LOCK, params.clone(), &mut locked),
+        Ask::select(&sql::GET_MANY, params, |row| {
+            let (tenant, id) = keys[row.get::<i64>(0)? as usize];
+            found.insert((tenant, id), conversation(row, 1)?);
+            Ok(())
+        }),
+    ])?;
     Ok(found)
 }
 

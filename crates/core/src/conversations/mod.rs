@@ -44,13 +44,14 @@ pub use typing::{Typing, typing};
 pub use update::{Update, Updated, update};
 
 use crate::contacts::{self, Contact};
-use crate::ids::{BotId, ConversationId, InboxId, TeamId, UserId};
+use crate::ids::{BotId, ConversationId, InboxId, TeamId, TenantId, UserId};
 use crate::messages::Message;
 use crate::messages::direction::{AuthorType, Direction};
 use crate::{Error, Result};
 use channel::Channel;
 use status::{Engagement, Status};
-use tieline_db::{Row, params};
+use std::collections::{BTreeMap, HashMap};
+use tieline_db::{Ask, Row, params};
 
 /// A conversation with its contact and its tags.
 #[derive(Clone, Debug, PartialEq)]
@@ -186,11 +187,43 @@ pub(crate) fn conversation(row: &Row, at: usize) -> tieline_db::Result<Conversat
     })
 }
 
-/// Takes `count` conversation numbers of the tenant; answers the first.
+/// Conversation numbers to take: how many for each tenant, then the next of each.
 ///
 /// Apart from the transaction: a tenant's conversations would be opened one after another otherwise, each waiting for the
 /// commit of the one before.
-pub(crate) fn take_numbers(tx: &mut tieline_db::Tx, tenant: crate::ids::TenantId, count: i64) -> Result<i64> {
-    let last: Option<i64> = tx.apart(crate::tenants::sql::TAKE_NUMBERS, &params![tenant.0, count], |row| row.get(0))?;
-    Ok(last.ok_or_else(|| Error::not_found("tenant"))? - count + 1)
+#[derive(Default)]
+pub(crate) struct ConversationNumbers {
+    counts: BTreeMap<TenantId, i64>,
+    next: HashMap<TenantId, i64>,
+}
+
+impl ConversationNumbers {
+    /// One more for this tenant.
+    pub fn add(&mut self, tenant: TenantId) {
+        *self.counts.entry(tenant).or_default() += 1;
+    }
+    /// Takes them.
+    pub fn ask(&mut self) -> Ask<'_> {
+        let (counts, next) = (&self.counts, &mut self.next);
+        let params = counts.iter().flat_map(|(tenant, count)| params![tenant.0, *count]).collect();
+        Ask::apart(&crate::tenants::sql::TAKE_NUMBERS, params, |row| {
+            let (tenant, last) = (TenantId(row.get(0)?), row.get::<i64>(1)?);
+            next.insert(tenant, last - counts.get(&tenant).copied().unwrap_or(0) + 1);
+            Ok(())
+        })
+    }
+    /// The next of those that were taken.
+    pub fn take(&mut self, tenant: TenantId) -> Result<i64> {
+        let next = self.next.get_mut(&tenant).ok_or_else(|| Error::not_found("tenant"))?;
+        *next += 1;
+        Ok(*next - 1)
+    }
+}
+
+/// Takes a conversation number of the tenant.
+pub(crate) fn take_number(tx: &mut tieline_db::Tx, tenant: TenantId) -> Result<i64> {
+    let mut numbers = ConversationNumbers::default();
+    numbers.add(tenant);
+    tx.together(vec![numbers.ask()])?;
+    numbers.take(tenant)
 }

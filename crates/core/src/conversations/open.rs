@@ -2,23 +2,23 @@
 
 use super::channel::Channel;
 use super::status::{Engagement, Moment, Status};
-use super::{Conversation, Priority, sql, take_numbers};
+use super::{Conversation, ConversationNumbers, Priority, sql};
 use crate::attachments::{self, Attached};
-use crate::contacts::{self, Contact, Upsert, upsert_many};
+use crate::contacts::{self, Contact, Held, Owners, Upsert, upsert_many};
 use crate::ctx::Ctx;
 use crate::events::{Batch, Event};
 use crate::fields;
 use crate::fields::validate::{Definition, Entity};
-use crate::idempotency::{self, Once, Reply};
+use crate::idempotency::{self, Once, Replays, Reply};
 use crate::ids::{ContactId, ConversationId, TenantId};
 use crate::inboxes::{self, Landing};
 use crate::messages::direction::Direction;
 use crate::messages::{self, Message, NewMessage};
-use crate::tags;
+use crate::tags::{self, Slugs};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use tieline_db::{Keys, Numbers, Param, SetVerb, Tx, params};
+use tieline_db::{Ask, Keys, Numbers, Param, SetVerb, Tx, params};
 
 /// Who a new conversation is with.
 #[derive(Clone, Debug)]
@@ -115,23 +115,17 @@ pub(super) fn to_engine(error: Error) -> tieline_db::Error {
 type Answers = [Option<Result<Reply<Started>>>];
 
 fn run(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Result<()> {
-    for (answer, cmd) in answers.iter_mut().zip(commands) {
-        if let Some(once) = &cmd.once {
-            *answer = once.replay(tx, cmd.ctx.tenant)?;
-        }
-    }
-    refuse_known_references(tx, commands, answers)?;
-    let known = known_contacts(tx, commands, answers)?;
-    let mut extras = tags_and_fields(tx, commands, answers)?;
+    let mut known = look_up(tx, commands, answers)?;
+    refuse_known_references(&known, answers);
+    refuse_unknown_contacts(commands, &known, answers);
+    let mut extras = tags_and_fields(commands, &mut known, answers);
     let mut files = files(tx, commands, answers, &mut extras)?;
 
     // What is left is accepted: from here on nothing is refused.
     let open: Vec<usize> = (0..commands.len()).filter(|index| answers[*index].is_none()).collect();
+    let landings = landings(tx, commands, &open, &mut known)?;
     let mut events = Batch::default();
-    let mut free = tx.take_numbers(2 * open.len())?; // for a message and a new contact each
-    let contacts = contacts(tx, commands, &open, known, &mut events, &mut free)?;
-    let landings = landings(tx, commands, &open)?;
-    let mut numbers = numbers(tx, commands, &open)?;
+    let (contacts, mut numbers) = contacts(tx, commands, &open, &mut known, &mut events)?;
 
     let now = tx.now();
     let mut started: Vec<Started> = Vec::with_capacity(open.len());
@@ -139,13 +133,9 @@ fn run(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Resul
     for ((index, contact), extra) in open.iter().zip(contacts).zip(extras.into_iter().flatten()) {
         let cmd = commands[*index];
         let landing = landings[&(cmd.ctx.tenant, cmd.channel)];
-        let number = numbers.get_mut(&cmd.ctx.tenant).map_or(0, |next| {
-            *next += 1;
-            *next - 1
-        });
         let mut conversation = Conversation {
             id: ConversationId::from_uuid(tx.new_id()),
-            number,
+            number: numbers.take(cmd.ctx.tenant)?,
             inbox: landing.inbox,
             contact,
             channel: cmd.channel,
@@ -186,7 +176,7 @@ fn run(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Resul
         let message = cmd.message.as_ref().zip(files.remove(index));
         let message = message
             .map(|(first, attached)| {
-                Ok::<_, Error>(first.of(tx, &cmd.ctx, &conversation, None, attached, free.take()?))
+                Ok::<_, Error>(first.of(tx, &cmd.ctx, &conversation, None, attached, known.numbers.take()?))
             })
             .transpose()?;
         conversation.engagement =
@@ -218,36 +208,115 @@ fn run(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Resul
         }
     }
     events.write(tx)?;
+    let outcomes = open.iter().zip(&started);
+    idempotency::keep(
+        tx,
+        outcomes.filter_map(|(index, started)| {
+            Some((commands[*index].ctx.tenant, commands[*index].once.as_ref()?, started))
+        }),
+    )?;
     for (index, started) in open.into_iter().zip(started) {
-        let cmd = commands[index];
-        answers[index] = Some(Ok(idempotency::settle(tx, cmd.ctx.tenant, cmd.once.as_ref(), started)?));
+        answers[index] = Some(Ok(Reply::Done(started)));
     }
     Ok(())
 }
 
-fn refuse_known_references(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Result<()> {
-    let mut params: Vec<Param> = Vec::new();
-    let mut asked: Vec<usize> = Vec::new();
-    for (index, cmd) in commands.iter().enumerate().filter(|(index, _)| answers[*index].is_none()) {
-        if let Some(reference) = &cmd.external_reference {
-            params.extend(params![cmd.ctx.tenant.0, reference]);
-            asked.push(index);
+/// What there is of what the commands name.
+struct Known<'c> {
+    references: Vec<(usize, ConversationId)>,
+    /// Those that are named by id.
+    contacts: HashMap<usize, Contact>,
+    owners: Owners<'c>,
+    tags: Vec<(tags::Known, Vec<String>)>,
+    definitions: HashMap<TenantId, Vec<Definition>>,
+    landings: HashMap<(TenantId, Channel), Landing>,
+    /// For a message and a new contact each.
+    numbers: Numbers,
+}
+
+/// Asks for everything at once; answers what was answered before.
+fn look_up<'c>(tx: &mut Tx, commands: &[&'c StartOutbound], answers: &mut Answers) -> Result<Known<'c>> {
+    let each = || commands.iter().copied().enumerate();
+    let now = tx.now();
+    let mut replays = Replays::of(each().filter_map(|(index, cmd)| Some((index, cmd.ctx.tenant, cmd.once.as_ref()?))));
+    let referring: Vec<_> =
+        each().filter_map(|(index, cmd)| Some((index, cmd, cmd.external_reference.as_ref()?))).collect();
+    let mut named = Vec::new();
+    let mut found = Vec::new();
+    for (index, cmd) in each() {
+        match &cmd.contact {
+            Customer::Known(id) => named.push((index, cmd.ctx.tenant, *id)),
+            Customer::Found(upsert) => found.push((index, &cmd.ctx, upsert)),
         }
     }
-    let mut known: Vec<(usize, ConversationId)> = Vec::new();
-    tx.select_many(&sql::BY_REFERENCE, &params, |row| {
-        let ordinal: i64 = row.get(0)?;
-        known.push((asked[ordinal as usize], ConversationId::from_uuid(row.get(1)?)));
-        Ok(())
-    })?;
-    for (index, id) in known {
+    let distinct = |mut tenants: Vec<_>| {
+        tenants.sort_unstable();
+        tenants.dedup();
+        tenants
+    };
+    let with_fields =
+        distinct(each().filter(|(_, cmd)| !cmd.custom_fields.is_empty()).map(|(_, cmd)| cmd.ctx.tenant).collect());
+    let mut channels: Vec<(TenantId, Channel)> = each().map(|(_, cmd)| (cmd.ctx.tenant, cmd.channel)).collect();
+    channels.sort_unstable_by_key(|(tenant, channel)| (*tenant, channel.as_str()));
+    channels.dedup();
+    let mut slugs = Slugs::of(commands.iter().map(|cmd| (cmd.ctx.tenant, cmd.tags.as_slice())));
+    let mut known = Known {
+        references: Vec::new(),
+        contacts: HashMap::new(),
+        owners: Owners::of(found),
+        tags: Vec::new(),
+        definitions: HashMap::new(),
+        landings: HashMap::new(),
+        numbers: Numbers::default(),
+    };
+    let references = referring.iter().flat_map(|(_, cmd, reference)| params![cmd.ctx.tenant.0, *reference]).collect();
+    let ids = || named.iter().flat_map(|(_, tenant, id)| params![tenant.0, id.0]).collect();
+    let (mut contacts, mut merged) = (Vec::new(), Vec::new());
+    tx.together(vec![
+        replays.ask(now),
+        Ask::select(&sql::BY_REFERENCE, references, |row| {
+            let (index, ..) = referring[row.get::<i64>(0)? as usize];
+            known.references.push((index, ConversationId::from_uuid(row.get(1)?)));
+            Ok(())
+        }),
+        Ask::select(&sql::CONTACT, ids(), |row| {
+            contacts.push((named[row.get::<i64>(0)? as usize].0, contacts::contact(row, 1)?));
+            Ok(())
+        }),
+        // An alias of a merged contact stands for the contact it was merged into.
+        Ask::select(&sql::CONTACT_BY_ALIAS, ids(), |row| {
+            merged.push((named[row.get::<i64>(0)? as usize].0, contacts::contact(row, 1)?));
+            Ok(())
+        }),
+        slugs.ask(),
+        fields::ask(&with_fields, Entity::Conversation, &mut known.definitions),
+        inboxes::ask_landings(&channels, &mut known.landings),
+        known.owners.ask(),
+        Ask::numbers(2 * each().count(), &mut known.numbers),
+    ])?;
+    known.contacts.extend(contacts.into_iter().chain(merged));
+    known.tags = slugs.known();
+    replays.answers().for_each(|(index, answer)| answers[index] = Some(answer));
+    Ok(known)
+}
+
+fn refuse_known_references(known: &Known, answers: &mut Answers) {
+    for (index, id) in known.references.iter().filter(|(index, _)| answers[*index].is_none()).collect::<Vec<_>>() {
         let error = Error::conflict(
             "external_reference_exists",
             "This externalReference belongs to a conversation already; read it, or use another reference.",
         );
-        answers[index] = Some(Err(error.with("conversationId", id)));
+        answers[*index] = Some(Err(error.with("conversationId", *id)));
     }
-    Ok(())
+}
+
+/// A command that names a contact by id that is none of the tenant's is refused.
+fn refuse_unknown_contacts(commands: &[&StartOutbound], known: &Known, answers: &mut Answers) {
+    for (index, (cmd, answer)) in commands.iter().zip(answers).enumerate() {
+        if answer.is_none() && matches!(cmd.contact, Customer::Known(_)) && !known.contacts.contains_key(&index) {
+            *answer = Some(Err(Error::field("/contact/id", "not_found", "There is no such contact.")));
+        }
+    }
 }
 
 /// Tags and custom fields of one accepted command.
@@ -258,30 +327,31 @@ struct Extra {
     ignored_fields: Vec<String>,
 }
 
-/// Looks up tags and checks custom fields; a refused command has none.
-fn tags_and_fields(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Result<Vec<Option<Extra>>> {
-    let lists: Vec<_> = commands.iter().map(|cmd| (cmd.ctx.tenant, cmd.tags.as_slice())).collect();
-    let mut definitions: HashMap<TenantId, Vec<Definition>> = HashMap::new();
+/// Takes the tags and checks custom fields; a refused command has none.
+fn tags_and_fields(commands: &[&StartOutbound], known: &mut Known, answers: &mut Answers) -> Vec<Option<Extra>> {
     let mut extras = Vec::with_capacity(commands.len());
-    for ((cmd, answer), (tags, ignored_tags)) in commands.iter().zip(answers).zip(tags::known_many(tx, &lists)?) {
+    for ((cmd, answer), (tags, ignored_tags)) in commands.iter().zip(answers).zip(std::mem::take(&mut known.tags)) {
         let (mut custom_fields, mut ignored_fields) = ("{}".to_owned(), Vec::new());
         if answer.is_none() && !cmd.custom_fields.is_empty() {
-            let known = match definitions.entry(cmd.ctx.tenant) {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => entry.insert(fields::definitions(tx, cmd.ctx.tenant, Entity::Conversation)?),
-            };
-            match fields::write(known, "{}", cmd.custom_fields.clone(), "/customFields") {
+            let definitions = known.definitions.get(&cmd.ctx.tenant).map(Vec::as_slice).unwrap_or_default();
+            match fields::write(definitions, "{}", cmd.custom_fields.clone(), "/customFields") {
                 Ok(written) => (custom_fields, ignored_fields) = written,
                 Err(error) => *answer = Some(Err(error)),
             }
         }
         extras.push(answer.is_none().then_some(Extra { tags, custom_fields, ignored_tags, ignored_fields }));
     }
-    Ok(extras)
+    extras
 }
 
-fn landings(tx: &mut Tx, commands: &[&StartOutbound], open: &[usize]) -> Result<HashMap<(TenantId, Channel), Landing>> {
-    let mut landings = HashMap::new();
+/// Where each conversation lands; the inbox is made where there is none.
+fn landings(
+    tx: &mut Tx,
+    commands: &[&StartOutbound],
+    open: &[usize],
+    known: &mut Known,
+) -> Result<HashMap<(TenantId, Channel), Landing>> {
+    let mut landings = std::mem::take(&mut known.landings);
     for index in open {
         let key = (commands[*index].ctx.tenant, commands[*index].channel);
         if let Entry::Vacant(entry) = landings.entry(key) {
@@ -309,65 +379,26 @@ fn files(
     Ok(files)
 }
 
-/// The first of the numbers taken for each tenant.
-fn numbers(tx: &mut Tx, commands: &[&StartOutbound], open: &[usize]) -> Result<HashMap<TenantId, i64>> {
-    let mut counts: std::collections::BTreeMap<TenantId, i64> = Default::default();
-    for index in open {
-        *counts.entry(commands[*index].ctx.tenant).or_default() += 1;
-    }
-    counts.into_iter().map(|(tenant, count)| Ok((tenant, take_numbers(tx, tenant, count)?))).collect()
-}
-
-/// The contacts that are named by id; a command that names none of the tenant's is refused.
-fn known_contacts(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Result<HashMap<usize, Contact>> {
-    let mut params: Vec<Param> = Vec::new();
-    let mut asked: Vec<usize> = Vec::new();
-    for (index, cmd) in commands.iter().enumerate().filter(|(index, _)| answers[*index].is_none()) {
-        if let Customer::Known(id) = &cmd.contact {
-            params.extend(params![cmd.ctx.tenant.0, id.0]);
-            asked.push(index);
-        }
-    }
-    let mut known = HashMap::new();
-    // An alias of a merged contact stands for the contact it was merged into.
-    for statement in [&sql::CONTACT, &sql::CONTACT_BY_ALIAS] {
-        tx.select_many(statement, &params, |row| {
-            known.insert(asked[row.get::<i64>(0)? as usize], contacts::contact(row, 1)?);
-            Ok(())
-        })?;
-    }
-    for index in asked.into_iter().filter(|index| !known.contains_key(index)) {
-        answers[index] = Some(Err(Error::field("/contact/id", "not_found", "There is no such contact.")));
-    }
-    Ok(known)
-}
-
-/// The contact of each accepted command, in order.
+/// The contact of each accepted command, in order, held against being merged away; and numbers for their conversations.
 fn contacts(
     tx: &mut Tx,
     commands: &[&StartOutbound],
     open: &[usize],
-    mut known: HashMap<usize, Contact>,
+    known: &mut Known,
     events: &mut Batch,
-    numbers: &mut Numbers,
-) -> Result<Vec<Contact>> {
-    let mut upserts: Vec<(&Ctx, &Upsert)> = Vec::with_capacity(open.len());
-    for index in open {
-        if let Customer::Found(upsert) = &commands[*index].contact {
-            upserts.push((&commands[*index].ctx, upsert));
-        }
-    }
-    let found = upsert_many(tx, &upserts, events, numbers)?;
-    if tx.is_shared() {
-        let named = known.iter().map(|(index, contact)| (commands[*index].ctx.tenant, contact.id));
-        let known = upserts.iter().zip(&found).filter(|(_, found)| !found.created);
-        let held = named.chain(known.map(|((ctx, _), found)| (ctx.tenant, found.contact.id))).collect();
-        contacts::hold(tx, held)?;
-    }
-    let mut found = found.into_iter();
-    let contact = |index| known.remove(index).or_else(|| Some(found.next()?.contact));
+) -> Result<(Vec<Contact>, ConversationNumbers)> {
+    let mut numbers = ConversationNumbers::default();
+    open.iter().for_each(|index| numbers.add(commands[*index].ctx.tenant));
+    known.owners.retain(|index| open.binary_search(&index).is_ok());
+    known.owners.lock(tx)?;
+    let named = open.iter().filter_map(|index| Some((commands[*index].ctx.tenant, known.contacts.get(index)?.id)));
+    let mut held = Held::of(named.chain(known.owners.known()).collect());
+    tx.together(vec![held.ask(), numbers.ask()])?;
+    held.check(tx)?;
+    let mut found = upsert_many(tx, &known.owners, events, &mut known.numbers)?.into_iter();
+    let contact = |index| known.contacts.remove(index).or_else(|| Some(found.next()?.contact));
     let contacts: Option<Vec<Contact>> = open.iter().map(contact).collect();
-    contacts.ok_or_else(|| Error::internal("a contact is missing"))
+    Ok((contacts.ok_or_else(|| Error::internal("a contact is missing"))?, numbers))
 }
 
 fn insert(tx: &mut Tx, commands: &[&StartOutbound], open: &[usize], started: &[Started]) -> Result<()> {

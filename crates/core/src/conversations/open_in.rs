@@ -3,7 +3,7 @@
 use super::append::inbox_team;
 use super::open::insert_many;
 use super::status::Status;
-use super::{Conversation, Priority, sql, take_numbers};
+use super::{Conversation, Priority, sql, take_number};
 use crate::contact_inboxes::ContactInbox;
 use crate::ctx::Ctx;
 use crate::events::{Event, emit};
@@ -56,7 +56,7 @@ pub fn open_in(tx: &mut Tx, ctx: &Ctx, cmd: &OpenIn) -> Result<Conversation> {
     let now = tx.now();
     let v = Conversation {
         id: ConversationId::from_uuid(tx.new_id()),
-        number: take_numbers(tx, ctx.tenant, 1)?,
+        number: take_number(tx, ctx.tenant)?,
         inbox: inbox.id,
         contact: contacts::get(tx, ctx.tenant, cmd.at.contact)?,
         channel: inbox.channel,

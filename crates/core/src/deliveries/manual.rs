@@ -56,6 +56,8 @@ pub fn send_test(tx: &mut Tx, ctx: &Ctx, cmd: &SendTest) -> Result<DeliveryId> {
 pub fn redeliver(tx: &mut Tx, ctx: &Ctx, endpoint: EndpointId, id: DeliveryId) -> Result<()> {
     webhooks::get(tx, ctx.tenant, endpoint)?;
     let now = tx.now();
+    // The endpoint before its deliveries, as whoever records attempts does.
+    tx.lock(&sql::LOCK, &params![endpoint.0])?;
     if tx.execute(sql::REDELIVER, &params![ctx.tenant.0, endpoint.0, id.0, now])? == 1 {
         return make_due(tx, endpoint);
     }

@@ -10,7 +10,8 @@ use crate::ids::{FieldId, TenantId};
 use crate::page::Page;
 use crate::{Error, Result};
 use serde_json::{Map, Value};
-use tieline_db::{Read, Row, params};
+use std::collections::HashMap;
+use tieline_db::{Ask, Read, Row, params};
 use validate::{Definition, Entity, FieldType, SelectOption};
 
 /// A custom field as the settings show it.
@@ -64,15 +65,30 @@ pub fn list(read: &mut Read, tenant: TenantId, page: Page) -> Result<Vec<Field>>
 
 /// The fields that the tenant has defined for an entity; at most [`validate::FIELDS_LIMIT`].
 pub fn definitions(read: &mut Read, tenant: TenantId, entity: Entity) -> Result<Vec<Definition>> {
-    Ok(read.all(sql::DEFINITIONS, &params![tenant.0, entity.as_str()], |row| {
-        let stored = |what: &str| tieline_db::Error::Sql(format!("unknown {what} in custom_fields"));
-        Ok(Definition {
-            key: row.get(0)?,
-            name: row.get(1)?,
-            field_type: FieldType::from_text(&row.get::<String>(2)?).ok_or_else(|| stored("type"))?,
-            options: options_from_stored(&row.get::<String>(3)?),
-        })
-    })?)
+    Ok(read.all(sql::DEFINITIONS, &params![tenant.0, entity.as_str()], |row| definition(row, 0))?)
+}
+
+/// Looks up the definitions of several tenants; `found` gets those of the tenants that have any.
+pub(crate) fn ask<'a>(
+    tenants: &'a [TenantId],
+    entity: Entity,
+    found: &'a mut HashMap<TenantId, Vec<Definition>>,
+) -> Ask<'a> {
+    let params = tenants.iter().flat_map(|tenant| params![tenant.0, entity.as_str()]).collect();
+    Ask::select(&sql::DEFINITIONS_OF, params, |row| {
+        found.entry(tenants[row.get::<i64>(0)? as usize]).or_default().push(definition(row, 1)?);
+        Ok(())
+    })
+}
+
+fn definition(row: &Row, at: usize) -> tieline_db::Result<Definition> {
+    let stored = |what: &str| tieline_db::Error::Sql(format!("unknown {what} in custom_fields"));
+    Ok(Definition {
+        key: row.get(at)?,
+        name: row.get(at + 1)?,
+        field_type: FieldType::from_text(&row.get::<String>(at + 2)?).ok_or_else(|| stored("type"))?,
+        options: options_from_stored(&row.get::<String>(at + 3)?),
+    })
 }
 
 /// The options of a select field as stored: pairs of value and label.

@@ -1,5 +1,11 @@
 //! Statements over `custom_fields`.
 
+use tieline_db::{Many, Ty};
+
+pub static DEFINITIONS_OF: Many = Many::new(
+    "select :ord, key, name, type, options from custom_fields where tenant_id = :tenant_id and entity = :entity",
+    &[("tenant_id", Ty::Int), ("entity", Ty::Text)],
+);
 pub const DEFINITIONS: &str =
     "select key, name, type, options from custom_fields where tenant_id = $1 and entity = $2 order by key limit 100";
 

@@ -10,7 +10,7 @@ mod sql;
 
 use crate::ids::TenantId;
 use crate::{Error, Kind, Result};
-use tieline_db::{Keys, Read, Tx, params};
+use tieline_db::{Ask, Keys, Param, Tx, params};
 
 /// How long an answer is kept, microseconds.
 pub const KEPT_US: i64 = 24 * 3600 * 1_000_000;
@@ -69,53 +69,87 @@ impl<O> Once<O> {
         keys.add((tenant, "idempotency", &self.principal, &self.route, &self.key));
     }
     /// The earlier answer, or the refusal of a key reused for another request; none when the key is new.
-    pub fn replay(&self, read: &mut Read, tenant: TenantId) -> Result<Option<Result<Reply<O>>>> {
-        let since = read.now() - KEPT_US;
-        let params = params![tenant.0, &self.principal, &self.route, &self.key, since];
-        let found = read.opt(sql::GET, &params, |row| {
-            let (hash, status): (Vec<u8>, i64) = (row.get(0)?, row.get(1)?);
-            Ok((hash, Answer { status: status as u16, location: row.get(2)?, body: row.get(3)? }))
-        })?;
-        Ok(found.map(|(hash, answer)| {
-            if hash == self.request_hash {
-                Ok(Reply::Replayed(answer))
-            } else {
-                Err(Error::new(
-                    Kind::Unprocessable,
-                    "idempotency_key_reused",
-                    "This Idempotency-Key was used for another request body; use a new key.",
-                ))
-            }
-        }))
+    pub fn replay(&self, tx: &mut Tx, tenant: TenantId) -> Result<Option<Result<Reply<O>>>> {
+        let mut replays = Replays::of([(0, tenant, self)]);
+        let now = tx.now();
+        tx.together(vec![replays.ask(now)])?;
+        Ok(replays.answers().next().map(|(_, answer)| answer))
+    }
+    fn reply(&self, hash: &[u8], answer: Answer) -> Result<Reply<O>> {
+        if *hash == self.request_hash {
+            return Ok(Reply::Replayed(answer));
+        }
+        Err(Error::new(
+            Kind::Unprocessable,
+            "idempotency_key_reused",
+            "This Idempotency-Key was used for another request body; use a new key.",
+        ))
+    }
+}
+
+/// Looks for the earlier answers of commands that go by a number each.
+pub(crate) struct Replays<'c, O> {
+    asked: Vec<(usize, TenantId, &'c Once<O>)>,
+    found: Vec<(usize, Vec<u8>, Answer)>,
+}
+
+impl<'c, O> Replays<'c, O> {
+    /// Of these.
+    pub fn of(asked: impl IntoIterator<Item = (usize, TenantId, &'c Once<O>)>) -> Replays<'c, O> {
+        Replays { asked: asked.into_iter().collect(), found: Vec::new() }
+    }
+    /// Looks.
+    pub fn ask(&mut self, now: i64) -> Ask<'_> {
+        let Replays { asked, found } = self;
+        let row = |(_, tenant, once): &(usize, TenantId, &'c Once<O>)| {
+            params![tenant.0, &once.principal, &once.route, &once.key, now - KEPT_US]
+        };
+        Ask::select(&sql::GET, asked.iter().flat_map(row).collect(), |row| {
+            let answer = Answer { status: row.get::<i64>(2)? as u16, location: row.get(3)?, body: row.get(4)? };
+            found.push((row.get::<i64>(0)? as usize, row.get(1)?, answer));
+            Ok(())
+        })
+    }
+    /// The answer of each that has one, or the refusal of a key reused for another request.
+    pub fn answers(self) -> impl Iterator<Item = (usize, Result<Reply<O>>)> {
+        let asked = self.asked;
+        self.found.into_iter().map(move |(at, hash, answer)| (asked[at].0, asked[at].2.reply(&hash, answer)))
     }
 }
 
 /// Keeps the answer of what has just happened.
 pub fn settle<O>(tx: &mut Tx, tenant: TenantId, once: Option<&Once<O>>, outcome: O) -> Result<Reply<O>> {
-    if let Some(once) = once {
-        let answer = (once.render)(&outcome);
-        let now = tx.now();
-        let kept = tx.execute(
-            sql::KEEP,
-            &params![
-                tenant.0,
-                &once.principal,
-                &once.route,
-                &once.key,
-                once.request_hash.as_slice(),
-                i64::from(answer.status),
-                &answer.location,
-                &answer.body,
-                now,
-                now - KEPT_US
-            ],
-        )?;
-        if kept == 0 {
-            // On another node, or by another writer: run again, it finds that answer.
-            return Err(tx.lost_race("a request with the same Idempotency-Key").into());
-        }
-    }
+    keep(tx, once.map(|once| (tenant, once, &outcome)))?;
     Ok(Reply::Done(outcome))
+}
+
+/// Keeps the answers of what has just happened.
+pub(crate) fn keep<'o, O: 'o>(
+    tx: &mut Tx,
+    outcomes: impl IntoIterator<Item = (TenantId, &'o Once<O>, &'o O)>,
+) -> Result<()> {
+    let now = tx.now();
+    let kept: Vec<_> =
+        outcomes.into_iter().map(|(tenant, once, outcome)| (tenant, once, (once.render)(outcome))).collect();
+    let mut rows: Vec<Param> = Vec::with_capacity(kept.len() * 9);
+    for (tenant, once, answer) in &kept {
+        rows.extend(params![
+            tenant.0,
+            &once.principal,
+            &once.route,
+            &once.key,
+            once.request_hash.as_slice(),
+            i64::from(answer.status),
+            &answer.location,
+            &answer.body,
+            now
+        ]);
+    }
+    if tx.many(&sql::KEEP, &rows, |_| Ok(()))? < kept.len() as u64 {
+        // On another node, or by another writer: run again, it finds that answer.
+        return Err(tx.lost_race("a request with the same Idempotency-Key").into());
+    }
+    Ok(())
 }
 
 /// Runs `verb` unless its key has an answer already.

@@ -14,7 +14,8 @@ use crate::ctx::Ctx;
 use crate::ids::{EndpointId, InboxId, TeamId, TenantId};
 use crate::page::Page;
 use crate::{Error, Result};
-use tieline_db::{Read, Row, Tx, params};
+use std::collections::HashMap;
+use tieline_db::{Ask, Read, Row, Tx, params};
 
 /// An inbox of a partition.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,14 +102,26 @@ pub struct Landing {
     pub team: Option<TeamId>,
 }
 
+/// Looks up where conversations of channels land; `found` gets those that have an inbox.
+pub(crate) fn ask_landings<'a>(
+    asked: &'a [(TenantId, Channel)],
+    found: &'a mut HashMap<(TenantId, Channel), Landing>,
+) -> Ask<'a> {
+    let params = asked.iter().flat_map(|(tenant, channel)| params![tenant.0, channel.as_str()]).collect();
+    Ask::select(&sql::FOR_CHANNELS, params, |row| {
+        let team = row.get::<Option<_>>(2)?.map(TeamId::from_uuid);
+        found.insert(asked[row.get::<i64>(0)? as usize], Landing { inbox: InboxId::from_uuid(row.get(1)?), team });
+        Ok(())
+    })
+}
+
 /// The oldest inbox of the channel, made where there is none, and the team that owns what lands there.
 pub fn for_channel(tx: &mut Tx, ctx: &Ctx, channel: Channel) -> Result<Landing> {
-    let tenant = ctx.tenant;
+    let (tenant, asked) = (ctx.tenant, [(ctx.tenant, channel)]);
     let found = |tx: &mut Tx| {
-        tx.opt(sql::FOR_CHANNEL, &params![tenant.0, channel.as_str()], |row| {
-            let team = row.get::<Option<_>>(1)?.map(TeamId::from_uuid);
-            Ok(Landing { inbox: InboxId::from_uuid(row.get(0)?), team })
-        })
+        let mut found = HashMap::new();
+        tx.together(vec![ask_landings(&asked, &mut found)])?;
+        Ok::<_, Error>(found.remove(&asked[0]))
     };
     if let Some(landing) = found(tx)? {
         return Ok(landing);

@@ -1,7 +1,13 @@
 //! Statements over `inboxes`.
 
-pub const FOR_CHANNEL: &str = "select i.id, coalesce(i.team_id, t.default_team_id) from inboxes i \
-     join tenants t on t.id = i.tenant_id where i.tenant_id = $1 and i.channel = $2 order by i.created_at, i.id limit 1";
+use tieline_db::{Many, Ty};
+
+pub static FOR_CHANNELS: Many = Many::new(
+    "select :ord, i.id, coalesce(i.team_id, t.default_team_id) from inboxes i \
+     join tenants t on t.id = i.tenant_id where i.tenant_id = :tenant_id and i.id = (select o.id from inboxes o \
+     where o.tenant_id = :tenant_id and o.channel = :channel order by o.created_at, o.id limit 1)",
+    &[("tenant_id", Ty::Int), ("channel", Ty::Text)],
+);
 pub const DEFAULT_TEAM: &str = "select default_team_id from tenants where id = $1";
 pub const INSERT: &str = "insert into inboxes (tenant_id, id, name, channel, identifier, team_id, endpoint_id, created_at, \
      updated_at, number) values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)";

@@ -41,8 +41,9 @@ pub fn pause_sending(tx: &mut Tx, paused: bool) -> Result<()> {
 
 /// One transaction at a time, over all nodes: on PostgreSQL the next one waits here until this one has ended.
 pub(crate) fn take_turn(tx: &mut Tx, name: &str) -> Result<()> {
-    let now = tx.now().to_string();
-    tx.execute(sql::SET, &params![name, &now])?;
+    if tx.lock(&sql::LOCK, &params![name])? == Some(0) {
+        tx.execute(sql::SET, &params![name, ""])?;
+    }
     Ok(())
 }
 

@@ -1,5 +1,9 @@
 //! Statements over `installation` and `setup_links`: facts of the whole installation, no tenant's.
 
+use tieline_db::{Many, Ty};
+
+pub static LOCK: Many =
+    Many::new("select 1 from installation where name = :name order by name for update", &[("name", Ty::Text)]);
 pub const NOTE: &str = "insert into installation (name, value) values ($1, $2) on conflict (name) do nothing";
 pub const SET: &str =
     "insert into installation (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value";

@@ -9,7 +9,7 @@ pub use write::{Create, Update, create, delete, of_labels, update};
 use crate::ids::{TagId, TenantId};
 use crate::page::Page;
 use crate::{Error, Result};
-use tieline_db::{Param, Read, Row, Tx, params};
+use tieline_db::{Ask, Read, Row, Tx, params};
 
 /// A tag of the tenant.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,33 +33,54 @@ pub struct Tag {
 /// Tags by id and slug.
 pub type Known = Vec<(TagId, String)>;
 
-/// For each list, the tenant's tags among its slugs (sorted, each once) and the slugs that name none.
+/// Slugs of several lists, to be looked up at once.
+pub(crate) struct Slugs<'a> {
+    lists: usize,
+    asked: Vec<(usize, TenantId, &'a String)>,
+    found: Vec<Option<TagId>>,
+}
+
+impl<'a> Slugs<'a> {
+    /// Of these lists of tenants.
+    pub fn of(lists: impl IntoIterator<Item = (TenantId, &'a [String])>) -> Slugs<'a> {
+        let mut asked: Vec<(usize, TenantId, &String)> = Vec::new();
+        let mut count = 0;
+        for (index, (tenant, slugs)) in lists.into_iter().enumerate() {
+            let mut slugs: Vec<&String> = slugs.iter().collect();
+            slugs.sort();
+            slugs.dedup();
+            asked.extend(slugs.into_iter().map(|slug| (index, tenant, slug)));
+            count = index + 1;
+        }
+        Slugs { lists: count, found: vec![None; asked.len()], asked }
+    }
+    /// Looks them up.
+    pub fn ask(&mut self) -> Ask<'_> {
+        let found = &mut self.found;
+        let params = self.asked.iter().flat_map(|(_, tenant, slug)| params![tenant.0, *slug]).collect();
+        Ask::select(&sql::BY_SLUG, params, |row| {
+            found[row.get::<i64>(0)? as usize] = Some(TagId::from_uuid(row.get(1)?));
+            Ok(())
+        })
+    }
+    /// For each list, the tenant's tags among its slugs (sorted, each once) and the slugs that name none.
+    pub fn known(self) -> Vec<(Known, Vec<String>)> {
+        let mut split: Vec<(Known, Vec<String>)> = vec![Default::default(); self.lists];
+        for ((index, _, slug), id) in self.asked.into_iter().zip(self.found) {
+            match id {
+                Some(id) => split[index].0.push((id, slug.clone())),
+                None => split[index].1.push(slug.clone()),
+            }
+        }
+        split
+    }
+}
+
+/// [`Slugs::known`] of these lists.
 pub fn known_many(tx: &mut Tx, lists: &[(TenantId, &[String])]) -> Result<Vec<(Known, Vec<String>)>> {
-    let mut params: Vec<Param> = Vec::new();
-    let mut asked: Vec<(usize, &String)> = Vec::new();
-    for (index, (tenant, slugs)) in lists.iter().enumerate() {
-        let mut slugs: Vec<&String> = slugs.iter().collect();
-        slugs.sort();
-        slugs.dedup();
-        for slug in slugs {
-            params.extend(params![tenant.0, slug]);
-            asked.push((index, slug));
-        }
-    }
-    let mut found: Vec<Option<TagId>> = vec![None; asked.len()];
-    tx.select_many(&sql::BY_SLUG, &params, |row| {
-        let ordinal: i64 = row.get(0)?;
-        found[ordinal as usize] = Some(TagId::from_uuid(row.get(1)?));
-        Ok(())
-    })?;
-    let mut split: Vec<(Known, Vec<String>)> = lists.iter().map(|_| Default::default()).collect();
-    for ((index, slug), id) in asked.into_iter().zip(found) {
-        match id {
-            Some(id) => split[index].0.push((id, slug.clone())),
-            None => split[index].1.push(slug.clone()),
-        }
-    }
-    Ok(split)
+    let mut slugs = Slugs::of(lists.iter().copied());
+    tx.together(vec![slugs.ask()])?;
+    Ok(slugs.known())
 }
 
 fn tag(row: &Row) -> tieline_db::Result<Tag> {

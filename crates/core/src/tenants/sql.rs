@@ -25,9 +25,12 @@ pub const INSERT: &str = "insert into tenants (id, parent_id, slug, name, plan_n
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, false, $13, $13)";
 pub const UPDATE: &str = "update tenants set name = $2, plan_name = $3, has_api = $4, has_webhooks = $5, max_webhooks = $6, \
      rate_per_minute = $7, rate_burst = $8, daily_quota = $9, monthly_quota = $10, updated_at = $11 where id = $1 or parent_id = $1";
-pub const TAKE_NUMBERS: &str = "insert into tenant_numbers (tenant_id, conversation_number) values ($1, $2) \
-     on conflict (tenant_id) do update set conversation_number = tenant_numbers.conversation_number + excluded.conversation_number \
-     returning conversation_number";
+pub static TAKE_NUMBERS: Many = Many::new(
+    "insert into tenant_numbers (tenant_id, conversation_number) values (:tenant_id, :count) on conflict (tenant_id) \
+     do update set conversation_number = tenant_numbers.conversation_number + excluded.conversation_number \
+     returning tenant_id, conversation_number",
+    &[("tenant_id", Ty::Int), ("count", Ty::Int)],
+);
 /// A sum of integers is no integer on PostgreSQL.
 pub const COUNTS: &str = "select cast(coalesce(sum(contacts), 0) as bigint), cast(coalesce(sum(active), 0) as bigint), \
      cast(coalesce(sum(snoozed), 0) as bigint), cast(coalesce(sum(done), 0) as bigint), \

@@ -158,7 +158,7 @@ pub fn replay(tx: &mut Tx, ctx: &Ctx, cmd: &Replay) -> Result<u64> {
     active(tx, ctx.tenant, cmd.endpoint)?;
     let (tenant, endpoint, now) = (ctx.tenant.0, cmd.endpoint.0, tx.now());
     let rows: Vec<Param> = cmd.again.iter().flat_map(|id| params![tenant, endpoint, id.0, now]).collect();
-    let mut count = tx.run_many(&deliveries::sql::AGAIN, &rows)?;
+    let mut count = tx.many(&deliveries::sql::AGAIN, &rows, |_| Ok(()))?;
     let keys: Vec<Key> = cmd
         .create
         .iter()

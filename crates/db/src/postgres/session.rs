@@ -12,9 +12,10 @@
 //!   free again when the network is back.
 
 use super::address::{Address, CONNECT_WITHIN};
-use crate::{Error, Many, Param, Result, Row};
-use futures::future::{FutureExt, try_join};
-use futures::stream::{FuturesUnordered, StreamExt, TryStreamExt};
+use super::flight::Ready;
+use crate::{Error, Result};
+use futures::future::FutureExt;
+use futures::stream::{FuturesUnordered, StreamExt};
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,12 +24,13 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::error::{Severity, SqlState};
-use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Statement};
 
 /// Each of our statements finds its rows by an index. A prepared plan is kept as it was made, and one made while a table was
-/// small may walk it, or hash it whole, long after it has grown. So only what could not go by an index does not.
-const PLANS: &str = "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off";
+/// small may walk it, or hash it whole, long after it has grown. So only what could not go by an index does not; and a plan
+/// is made once, not for each execution's values.
+const PLANS: &str = "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; \
+                     set plan_cache_mode = force_generic_plan";
 /// How long a plan is kept. One that was made while its tables were empty is as wrong as can be once they have grown: until
 /// the server's own next look at them, a minute later, creations fell to a fiftieth of their rate.
 const REPLAN_EVERY: Duration = Duration::from_secs(1);
@@ -94,8 +96,8 @@ impl Role {
 }
 
 /// An open connection; it closes with this value, also when an answer is still to come.
-struct Connected {
-    client: Client,
+pub(super) struct Connected {
+    pub(super) client: Client,
     /// The server's process that serves it.
     process: i64,
     driving: JoinHandle<()>,
@@ -111,17 +113,19 @@ impl Drop for Connected {
 pub(crate) struct Session {
     address: Arc<Address>,
     role: Role,
-    runtime: Runtime,
-    connected: Option<Connected>,
+    runtime: Arc<Runtime>,
+    pub(super) connected: Option<Connected>,
     statements: HashMap<String, Statement>,
     /// What goes out with the next statement, to begin the transaction that it is the first of.
-    pending: Option<&'static str>,
+    pub(super) pending: Option<&'static str>,
     /// When plans were last thrown away.
     planned: Instant,
     /// There is a transaction on the server.
-    open: bool,
+    pub(super) open: bool,
+    /// What waits to be sent; see [`Session::defer`].
+    pub(super) deferred: Vec<Ready>,
     /// Where statements run that commit by themselves, once there was one.
-    beside: Option<Box<Session>>,
+    pub(super) beside: Option<Box<Session>>,
     /// A statement that may have changed something ran in this unit.
     pub wrote: bool,
     /// When the last try to connect failed, after all the waiting, and how.
@@ -129,9 +133,16 @@ pub(crate) struct Session {
 }
 
 /// A statement's failure: the caller's own, or the driver's.
-enum Fault {
+pub(super) enum Fault {
     Caller(Error),
     Driver(tokio_postgres::Error),
+}
+
+impl Fault {
+    /// Whether the server itself has said it.
+    pub(super) fn is_said(&self) -> bool {
+        matches!(self, Fault::Driver(error) if error.as_db_error().is_some())
+    }
 }
 
 impl From<tokio_postgres::Error> for Fault {
@@ -164,7 +175,12 @@ impl Session {
     pub(super) fn new(address: Arc<Address>, role: Role) -> Result<Session> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Error::Unavailable(format!("cannot start a runtime: {error}")))?;
-        Ok(Session {
+        Ok(Session::on(Arc::new(runtime), address, role))
+    }
+
+    /// The same; what it does goes on while `runtime` is driven for another.
+    fn on(runtime: Arc<Runtime>, address: Arc<Address>, role: Role) -> Session {
+        Session {
             address,
             role,
             runtime,
@@ -173,10 +189,11 @@ impl Session {
             pending: None,
             planned: Instant::now(),
             open: false,
+            deferred: Vec::new(),
             beside: None,
             wrote: false,
             away: None,
-        })
+        }
     }
 
     pub fn is_lost(&self) -> bool {
@@ -227,7 +244,7 @@ impl Session {
     }
 
     /// Waits for what `work` asks of the server, within the bounds of the module, and notices a lost connection.
-    fn answer<T>(&mut self, work: impl AsyncFnOnce(&Client) -> Result<T, Fault>) -> Result<T> {
+    pub(super) fn answer<T>(&mut self, work: impl AsyncFnOnce(&Client) -> Result<T, Fault>) -> Result<T> {
         let connected = self.connected.as_ref().ok_or_else(|| Error::Unavailable("not connected".into()))?;
         let (address, role) = (&self.address, self.role);
         let answered = self.runtime.block_on(async {
@@ -258,7 +275,7 @@ impl Session {
         }
     }
 
-    fn failed(&mut self, error: &tokio_postgres::Error) -> Error {
+    pub(super) fn failed(&mut self, error: &tokio_postgres::Error) -> Error {
         let text = words(error);
         let Some(refusal) = error.as_db_error() else {
             // Without the server's word: the connection has gone, or the values did not fit and nothing was sent.
@@ -293,7 +310,7 @@ impl Session {
         }
     }
 
-    fn prepare(&mut self, sql: &str) -> Result<Statement> {
+    pub(super) fn prepare(&mut self, sql: &str) -> Result<Statement> {
         if let Some(statement) = self.statements.get(sql) {
             return Ok(statement.clone());
         }
@@ -305,122 +322,19 @@ impl Session {
         Ok(statement)
     }
 
-    /// Runs a statement and calls `each` for its rows; how many rows it changed or gave.
+    /// The connection beside this one, open; see [`crate::Ask::apart`].
     ///
-    /// The first of a transaction goes out together with its `begin` if it is a select: should the `begin` fail, nothing
-    /// has happened outside a transaction. A connection that turns out to be gone here, or in no state to begin, is
-    /// replaced, once.
-    fn run<'p>(
-        &mut self,
-        sql: &str,
-        params: impl ExactSizeIterator<Item = &'p (dyn ToSql + Sync)> + Clone,
-        each: &mut dyn FnMut(&Row) -> Result<()>,
-    ) -> Result<u64> {
-        let is_select = sql.trim_start().starts_with("select");
-        self.wrote |= !is_select;
-        let Some(begin) = self.pending.take() else { return self.ask(sql, params, each, None) };
-        for last in [false, true] {
-            let (mut begun, mut done) = (false, Ok(0));
-            if is_select {
-                done = self.ask(sql, params.clone(), each, Some((begin, &mut begun)));
-            } else {
-                begun = self.simple(begin).inspect_err(|error| done = Err(error.clone())).is_ok();
-                if begun {
-                    done = self.ask(sql, params.clone(), each, None);
-                }
-            }
-            if begun {
-                self.open = !self.is_lost();
-            } else if done.is_err() {
-                self.lose();
-                if !last {
-                    self.ensure()?;
-                    continue;
-                }
-            }
-            return done;
+    /// Its commits are not flushed: the log has one order, so each is on disk before the commit of whatever uses the result.
+    pub(super) fn beside(&mut self) -> Result<Box<Session>> {
+        let mut beside = match self.beside.take() {
+            Some(beside) => beside,
+            None => Box::new(Session::on(self.runtime.clone(), self.address.clone(), self.role)),
+        };
+        if beside.is_lost() {
+            beside.ensure()?;
+            beside.simple("set synchronous_commit = off")?;
         }
-        unreachable!("the last round returns")
-    }
-
-    /// Prepares and runs a statement; with a `begin` in front of it in the same packet, noting whether that succeeded.
-    fn ask<'p>(
-        &mut self,
-        sql: &str,
-        params: impl ExactSizeIterator<Item = &'p (dyn ToSql + Sync)>,
-        each: &mut dyn FnMut(&Row) -> Result<()>,
-        before: Option<(&str, &mut bool)>,
-    ) -> Result<u64> {
-        let statement = self.prepare(sql)?;
-        self.answer(async |client| {
-            let begin = async {
-                if let Some((begin, begun)) = before {
-                    client.simple_query(begin).await?;
-                    *begun = true;
-                }
-                Ok::<_, Fault>(())
-            };
-            let run = async {
-                let mut rows = pin!(client.query_raw(&statement, params).await?);
-                while let Some(row) = rows.try_next().await? {
-                    each(&Row::Postgres(&row)).map_err(Fault::Caller)?;
-                }
-                Ok(rows.rows_affected().unwrap_or(0))
-            };
-            Ok(try_join(begin, run).await?.1)
-        })
-    }
-
-    pub(crate) fn each(
-        &mut self,
-        sql: &str,
-        params: &[Param],
-        each: &mut dyn FnMut(&Row) -> Result<()>,
-    ) -> Result<u64> {
-        self.run(sql, params.iter().map(|param| param as &(dyn ToSql + Sync)), each)
-    }
-
-    pub(crate) fn execute(&mut self, sql: &str, params: &[Param]) -> Result<u64> {
-        self.each(sql, params, &mut |_| Ok(()))
-    }
-
-    pub(crate) fn many(
-        &mut self,
-        many: &Many,
-        params: &[Param],
-        each: &mut dyn FnMut(&Row) -> Result<()>,
-    ) -> Result<u64> {
-        let width = many.columns.len();
-        let columns: Vec<Vec<&Param>> =
-            (0..width).map(|column| params.iter().skip(column).step_by(width).collect()).collect();
-        self.run(many.postgres(), columns.iter().map(|column| column as &(dyn ToSql + Sync)), each)
-    }
-
-    /// Runs a statement that commits by itself, and not on this connection: see [`crate::Tx::apart`].
-    ///
-    /// Its commit is not flushed: the log has one order, so it is on disk before the commit of whatever uses the result.
-    pub(crate) fn apart(
-        &mut self,
-        sql: &str,
-        params: &[Param],
-        each: &mut dyn FnMut(&Row) -> Result<()>,
-    ) -> Result<()> {
-        if self.beside.is_none() {
-            self.beside = Some(Box::new(Session::new(self.address.clone(), self.role)?));
-        }
-        let beside = self.beside.as_mut().expect("made above");
-        for last in [false, true] {
-            if beside.is_lost() {
-                beside.ensure()?;
-                beside.simple("set synchronous_commit = off")?;
-            }
-            match beside.each(sql, params, each) {
-                // Idle connections may be lost; what it took, if it did, is a gap.
-                Err(_) if beside.is_lost() && !last => {}
-                done => return done.map(drop),
-            }
-        }
-        unreachable!("the last round returns")
+        Ok(beside)
     }
 
     /// Begins a transaction: with its first statement, so that one of none costs nothing. Ends the one before if there is
@@ -445,18 +359,10 @@ impl Session {
         Ok(())
     }
 
-    /// Errors: whatever stands against it; when the connection is lost then, it may have happened all the same.
-    pub fn commit(&mut self) -> Result<()> {
-        if self.pending.take().is_none() {
-            self.simple("commit")?;
-            self.open = false;
-        }
-        Ok(())
-    }
-
     /// Ends a transaction and what it did, if there is one.
     pub fn rollback(&mut self) {
         self.pending = None;
+        self.deferred.clear();
         if self.open && self.simple("rollback").is_err() {
             self.lose();
         }

@@ -4,7 +4,7 @@ use crate::support::*;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
-use tieline_db::{Config, Db, Error};
+use tieline_db::{Ask, Config, Db, Error, Many, Ty};
 
 /// Ends the connection it runs on, once.
 fn end_own_connection(tx: &mut tieline_db::Tx, runs: &AtomicU32) -> Result<u32, Error> {
@@ -185,6 +185,79 @@ fn writers_run_side_by_side() {
     assert_eq!(items(&db), [0, 1, 2, 3]);
 }
 
+static TAKE: Many = Many::new("update counter set n = n + 1 where id = :id returning n", &[("id", Ty::Int)]);
+static LOCK: Many = Many::new("select 1 from item where id = :id order by id for update", &[("id", Ty::Int)]);
+static INSERT: Many =
+    Many::new("insert into item (id, name) values (:id, :name)", &[("id", Ty::Int), ("name", Ty::Text)]);
+
+#[test]
+fn what_waits_is_refused_with_the_commit() {
+    let place = Place::postgres();
+    let db = place.open();
+    run(&db, |tx| insert(tx, 1)).unwrap();
+    // Violated by the first of three that go out with the commit; seen, and run again, before an answer.
+    let runs = AtomicU32::new(0);
+    let ran = run(&db, move |tx| {
+        let id = i64::from(runs.fetch_add(1, Ordering::SeqCst)) + 1;
+        let names = [id, 10 + id, 20 + id].map(|id| format!("item {id}"));
+        for (id, name) in [id, 10 + id, 20 + id].into_iter().zip(&names) {
+            tx.run_many(&INSERT, &[id.into(), name.into()])?;
+        }
+        Ok(id)
+    });
+    assert_eq!(ran.unwrap(), 2);
+    assert_eq!(items(&db), [1, 2, 12, 22], "nothing of the first try stayed");
+    // A statement after it meets the error.
+    let failed = run(&db, |tx| {
+        tx.run_many(&INSERT, &[1i64.into(), "again".into()])?;
+        tx.opt("select amount from item where id = 1", &[], |row| row.get::<i64>(0))
+    });
+    assert!(matches!(failed, Err(Error::Constraint(_))), "{failed:?}");
+    // What is read sees what waited.
+    let seen = run(&db, |tx| {
+        tx.run_many(&INSERT, &[3i64.into(), "three".into()])?;
+        tx.opt("select name from item where id = 3", &[], |row| row.get::<String>(0))
+    });
+    assert_eq!(seen.unwrap().as_deref(), Some("three"));
+    // More than may wait.
+    let many = run(&db, |tx| {
+        (100..150i64).try_for_each(|id| tx.run_many(&INSERT, &[id.into(), (&format!("item {id}")).into()]))
+    });
+    many.unwrap();
+    assert_eq!(items(&db).len(), 5 + 50);
+}
+
+#[test]
+fn what_waits_and_the_connection_that_is_lost_run_again_or_are_unknown() {
+    let place = Place::postgres();
+    let db = place.open();
+    let end = Many::new(
+        "insert into item (id, name) values (:id, cast(pg_terminate_backend(pg_backend_pid()) as text))",
+        &[("id", Ty::Int)],
+    );
+    let end: &'static Many = Box::leak(Box::new(end));
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = runs.clone();
+    let ran = run(&db, move |tx| {
+        tx.run_many(&INSERT, &[1i64.into(), "one".into()])?;
+        if counted.fetch_add(1, Ordering::SeqCst) == 0 {
+            tx.run_many(end, &[2i64.into()])?;
+        }
+        Ok(())
+    });
+    // The server said that it ends the statement: so it has not committed.
+    ran.unwrap();
+    assert_eq!(runs.load(Ordering::SeqCst), 2);
+    assert_eq!(items(&db), [1]);
+    // A connection that went while nothing was asked is replaced.
+    let other = place.open();
+    let ended = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+                 where datname = current_database() and pid <> pg_backend_pid()";
+    run(&other, move |tx| tx.each(ended, &[], |_| Ok(()))).unwrap();
+    run(&db, |tx| tx.run_many(&INSERT, &[3i64.into(), "three".into()])).unwrap();
+    assert_eq!(items(&other), [1, 3]);
+}
+
 #[test]
 fn who_takes_from_a_counter_does_not_wait_for_who_took_before() {
     let place = Place::postgres();
@@ -196,8 +269,16 @@ fn who_takes_from_a_counter_does_not_wait_for_who_took_before() {
     let both_have = Arc::new(Barrier::new(2));
     let take = |both_have: Option<Arc<Barrier>>, refuse: bool| {
         write(&db, move |tx| {
-            let taken =
-                tx.apart("update counter set n = n + 1 where id = 1 returning n", &[], |row| row.get::<i64>(0))?;
+            let (mut taken, mut locked) = (None, 0);
+            let mut asks = vec![Ask::apart(&TAKE, vec![1i64.into()], |row| {
+                taken = Some(row.get::<i64>(0)?);
+                Ok(())
+            })];
+            if refuse {
+                // Alone, and beside something else.
+                asks.push(Ask::lock(&LOCK, vec![1i64.into()], &mut locked));
+            }
+            tx.together(asks)?;
             both_have.iter().for_each(|both| {
                 both.wait();
             });

@@ -1,7 +1,7 @@
 //! The same text means the same on both engines: parameters, sets, and the portable part of SQL that verbs may use.
 
 use crate::support::*;
-use tieline_db::{Db, Error, FromColumn, Many, Ty};
+use tieline_db::{Ask, Db, Error, FromColumn, Many, Numbers, Ty};
 
 on_both!(
     parameters_go_by_number,
@@ -9,6 +9,7 @@ on_both!(
     sets_insert_and_say_what_was_new,
     sets_update_and_return,
     sets_select_by_index,
+    statements_that_are_asked_together,
     an_empty_set_is_nothing,
     part_of_a_row_is_an_error,
     keysets,
@@ -126,6 +127,7 @@ fn sets_update_and_return(place: &Place) {
     assert_eq!(rows::<i64>(&db, "select amount from item order by id"), [12, 20, 10, 31, 20]);
 }
 
+static LOCK: Many = Many::new("select 1 from item where id = :id order by id for update", &[("id", Ty::Int)]);
 static SELECT: Many = Many::new(
     "select item.id, :ord, (select count(*) from item as o where o.amount = item.amount) from item where item.name = :name",
     &[("name", Ty::Text)],
@@ -145,11 +147,41 @@ fn sets_select_by_index(place: &Place) {
     assert_eq!(found.unwrap(), [(0, 4, 1), (2, 1, 2), (3, 4, 1)]);
 }
 
+fn statements_that_are_asked_together(place: &Place) {
+    let db = filled(place);
+    let (found, numbers) = run(&db, |tx| {
+        let (mut found, mut numbers, mut locked) = (Vec::new(), Numbers::default(), 0);
+        tx.run_many(&INSERT, &[6i64.into(), "item 6".into(), 9i64.into()])?;
+        tx.together(vec![
+            Ask::select(&SELECT, vec!["item 6".into(), "none".into(), "item 1".into()], |row| {
+                found.push((row.get::<i64>(1)?, row.get::<i64>(0)?));
+                Ok(())
+            }),
+            Ask::select(&SELECT, vec![], |_| panic!("a row of nothing")),
+            Ask::numbers(3, &mut numbers),
+            Ask::lock(&LOCK, vec![1i64.into(), 2i64.into(), 99i64.into()], &mut locked),
+        ])?;
+        assert_eq!(locked, if tx.is_shared() { 2 } else { 0 });
+        found.sort();
+        Ok((found, [numbers.take()?, numbers.take()?, numbers.take()?]))
+    })
+    .unwrap();
+    assert_eq!(found, [(0, 6), (2, 1)]);
+    assert!(numbers.is_sorted() && numbers[0] < numbers[2], "{numbers:?}");
+    let part = run(&db, |tx| tx.together(vec![Ask::select(&INSERT, vec![1i64.into()], |_| Ok(()))]));
+    assert!(matches!(part, Err(Error::Sql(_))), "{part:?}");
+    let failed = run(&db, |tx| {
+        tx.together(vec![Ask::select(&SELECT, vec!["item 1".into()], |row| row.get::<String>(1).map(drop))])
+    });
+    assert!(failed.is_err(), "what is called for a row may fail");
+}
+
 fn an_empty_set_is_nothing(place: &Place) {
     let db = filled(place);
     let changed = run(&db, |tx| {
         tx.select_many(&SELECT, &[], |_| panic!("a row of nothing"))?;
-        Ok((tx.run_many(&INSERT, &[])?, tx.run_many(&UPDATE, &[])?))
+        tx.run_many(&INSERT, &[])?;
+        Ok((tx.many(&INSERT, &[], |_| Ok(()))?, tx.many(&UPDATE, &[], |_| Ok(()))?))
     });
     assert_eq!(changed.unwrap(), (0, 0));
 }

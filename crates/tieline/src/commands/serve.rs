@@ -1,12 +1,14 @@
 //! `tieline serve`.
 
 use crate::config::{Owner, Settings};
+use crate::memory;
 use crate::server::{self, Running, Start};
 use tieline_api::Hub;
 use tieline_core::Error;
 use tieline_core::installation::setup;
 use tieline_core::users::Role;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
 /// Status of a process that a second signal ended, as shells count.
 const CUT_SHORT: i32 = 130;
@@ -27,9 +29,13 @@ pub async fn run(settings: Settings, how: Start) -> anyhow::Result<()> {
         // Not through the log, which others may read: it is a credential.
         eprintln!("\nNobody has set this up yet. Open this link within 24 hours; it works once:\n\n  {link}\n");
     }
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    let mut tidying = tokio::time::interval_at(Instant::now() + memory::FIRST, memory::EVERY);
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = tidying.tick() => memory::give_back(),
+        }
     }
     tracing::info!("stopping: open requests are answered first; a second signal stops at once");
     tokio::select! {
