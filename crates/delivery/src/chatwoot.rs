@@ -1,6 +1,6 @@
 //! What Chatwoot's format tells of an event: the one place that gathers what stands around its state.
 //!
-//! What an event is about was frozen with it (`tieline_wire::chatwoot::state`, docs/adr/0009). What stands around it is
+//! What an event is about was frozen with it (`tieline_wire::chatwoot::state`, docs/adr/0010). What stands around it is
 //! read here, in the transaction that fans it out: names and numbers of the account, the inbox, the team and the users, the
 //! contact's address, how much is unread, and for events that are not about a message the newest one by then. An event
 //! that nobody asked the state of when it happened is told with the present one.

@@ -31,7 +31,7 @@ pub const DELIVERIES: Topic = Topic(2);
 pub struct Frozen {
     /// The `data` member in the native shape.
     pub data: String,
-    /// All of the state, for formats that show what the native shape does not (docs/adr/0009); none where nobody asks.
+    /// All of the state, for formats that show what the native shape does not (docs/adr/0010); none where nobody asks.
     pub state: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! All of the state that Chatwoot's webhooks show of an event, frozen when it happens (docs/adr/0009).
+//! All of the state that Chatwoot's webhooks show of an event, frozen when it happens (docs/adr/0010).
 //!
 //! The native shape in the log leaves out what `/v1` does not show: numbers, content attributes, who looked when. This text
 //! holds it, for tenants that have somebody to show it to. It is read back into the types of the product, so that one set
