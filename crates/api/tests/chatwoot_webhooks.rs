@@ -432,3 +432,31 @@ async fn an_inboxs_secret_can_be_replaced() {
     desk.bridge.call("POST", "/inboxes/999999/reset_secret", None).await.expect(404);
     assert_eq!(desk.bridge.patch(&path, json!({"channel": {"webhook_url": null}})).await["webhook_url"], Value::Null);
 }
+
+#[tokio::test]
+async fn what_was_missed_is_replayed_in_every_word_of_it() {
+    let app = App::new().await;
+    let (receiver, mut courier) = (Receiver::start().await, Courier::new(&app));
+    let desk = Desk::new(&app, Some(&receiver.url)).await;
+    courier.run().await;
+    receiver.take();
+    let hook = app.get("/v1/inboxes").await.expect(200)["data"][0]["webhookId"].as_str().expect("one").to_owned();
+    let switch = async |on: bool| app.patch(&format!("/v1/webhooks/{hook}"), json!({"isActive": on})).await.expect(200);
+    let off = switch(false).await["disabledAt"].as_str().expect("a time").to_owned();
+    app.clock.advance_us(1_000_000);
+    let said = desk.say("outgoing", "while it was off").await;
+    desk.bridge.post(&desk.path("toggle_status"), json!({"status": "resolved"})).await;
+    courier.run().await;
+    switch(true).await;
+    let replay = json!({"since": off});
+    let done = app.post(&format!("/v1/webhooks/{hook}/replay"), replay.clone()).await.expect(202);
+    assert_eq!(done["count"], 3);
+    courier.run_for(3).await;
+    let got = receiver.take();
+    let words = ["message_created", "conversation_status_changed", "conversation_updated"];
+    assert_eq!(events(&got), words);
+    let shown = &got[0].json()["conversation"]["messages"][0];
+    assert_eq!((&shown["id"], &got[0].json()["conversation"]["status"]), (&said["id"], &json!("open")));
+    let again = app.post(&format!("/v1/webhooks/{hook}/replay"), replay).await.expect(202);
+    assert_eq!(again["count"], 0, "what succeeded is left alone");
+}
