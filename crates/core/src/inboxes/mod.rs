@@ -7,6 +7,7 @@ mod write;
 
 pub use identity::{hash, proves};
 pub use members::{members, of_member, set_members};
+pub(crate) use write::keep_identifier;
 pub use write::{Create, Hook, Made, Settings, Update, configure, create, delete, update};
 
 use crate::conversations::channel::Channel;

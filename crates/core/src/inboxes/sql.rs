@@ -34,6 +34,8 @@ pub const MOVE_ENDPOINT: &str =
 pub const BY_NUMBER: &str = select!("where i.tenant_id = $1 and i.number = $2");
 /// The identifier is unique in the installation and says which tenant is meant.
 pub const BY_IDENTIFIER: &str = select!("where i.identifier = $1");
+pub const KEEP_IDENTIFIER: &str = "update inboxes set identifier = $3 where tenant_id = $1 and id = $2 \
+     and not exists (select 1 from inboxes o where o.identifier = $3)";
 pub const BY_NAME: &str = select!("where i.tenant_id = $1 order by lower(i.name), i.number limit $2");
 pub const CONFIGURE: &str = "update inboxes set is_identity_required = $3, is_single_conversation = $4, settings = $5, \
      updated_at = $6 where tenant_id = $1 and id = $2";

@@ -219,3 +219,12 @@ pub fn configure(tx: &mut Tx, ctx: &Ctx, id: InboxId, cmd: &Settings) -> Result<
     announce(tx, ctx, &before, &after)?;
     Ok(after)
 }
+
+/// Gives an inbox the identifier that it had elsewhere, unless some inbox of the installation has it.
+pub(crate) fn keep_identifier(tx: &mut Tx, ctx: &Ctx, id: InboxId, identifier: &str) -> Result<()> {
+    let is_plain = identifier.len() >= 16 && identifier.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_plain && identifier.len() <= 64 {
+        tx.execute(sql::KEEP_IDENTIFIER, &params![ctx.tenant.0, id.0, identifier])?;
+    }
+    Ok(())
+}
