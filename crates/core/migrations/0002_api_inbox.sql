@@ -16,6 +16,21 @@ insert into sqlite_stat1 (tbl, idx, stat) values
 analyze sqlite_schema;
 }}
 
+-- What integrators' systems asked of an inbox: counts and the last call of each outcome. Tenant 0: calls for nobody.
+create table inbox_calls (
+  tenant_id bigint not null,
+  inbox_id uuid not null,
+  outcome text not null,
+  calls bigint not null,
+  last_at bigint not null,
+  method text not null,
+  route text not null,
+  status bigint not null,
+  detail text,
+  request_id text not null,
+  primary key (tenant_id, inbox_id, outcome)
+) {{without_rowid}};
+
 -- How users show themselves, and whether they say that they are there.
 alter table users add column availability text not null default 'online'; -- online, busy, offline
 alter table users add column is_auto_offline boolean not null default true; -- offline while nobody looks

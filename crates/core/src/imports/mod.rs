@@ -10,7 +10,7 @@ mod settings;
 mod sql;
 
 pub(crate) use settings::tag;
-pub use settings::{field, inbox, label, team, user};
+pub use settings::{Inbox, field, inbox, label, team, user};
 
 use crate::ids::TenantId;
 use crate::{Error, Result};

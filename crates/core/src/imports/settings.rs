@@ -75,25 +75,29 @@ pub fn field(tx: &mut Tx, ctx: &Ctx, origin: &Origin, theirs: i64, cmd: &fields:
     Ok(taken)
 }
 
+/// An inbox of theirs.
+#[derive(Clone, Debug)]
+pub struct Inbox {
+    /// Name and channel.
+    pub create: inboxes::Create,
+    /// What it asks of its clients.
+    pub settings: Settings,
+    /// What clients know it by.
+    pub identifier: Option<String>,
+    /// Who works on it.
+    pub members: Vec<UserId>,
+}
+
 /// An inbox of theirs: always a new one. It keeps its identifier where that is free, so that clients find it under the
 /// name that they know. Its members are set only while it is made.
-pub fn inbox(
-    tx: &mut Tx,
-    ctx: &Ctx,
-    origin: &Origin,
-    theirs: i64,
-    cmd: &inboxes::Create,
-    settings: &Settings,
-    identifier: Option<&str>,
-    members: &[UserId],
-) -> Result<(InboxId, Taken)> {
+pub fn inbox(tx: &mut Tx, ctx: &Ctx, origin: &Origin, theirs: i64, cmd: &Inbox) -> Result<(InboxId, Taken)> {
     let (id, taken) = once(tx, origin, Noun::Inbox, theirs, |tx| {
-        let made = inboxes::create(tx, ctx, cmd)?.inbox;
-        inboxes::configure(tx, ctx, made.id, settings)?;
-        if let Some(identifier) = identifier {
+        let made = inboxes::create(tx, ctx, &cmd.create)?.inbox;
+        inboxes::configure(tx, ctx, made.id, &cmd.settings)?;
+        if let Some(identifier) = &cmd.identifier {
             inboxes::keep_identifier(tx, ctx, made.id, identifier)?;
         }
-        inboxes::set_members(tx, ctx, made.id, members)?;
+        inboxes::set_members(tx, ctx, made.id, &cmd.members)?;
         Ok((made.id.0, Taken::New))
     })?;
     // It may have been deleted here since.

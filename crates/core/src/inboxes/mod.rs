@@ -1,10 +1,12 @@
 //! Inboxes: configured instances of a channel. A native channel gets its inbox when its first conversation arrives.
 
+mod calls;
 mod identity;
 mod members;
 pub(crate) mod sql;
 mod write;
 
+pub use calls::{Call, Called, Calls, Outcome, calls, note_calls};
 pub use identity::{hash, proves};
 pub use members::{members, of_member, set_members};
 pub(crate) use write::keep_identifier;

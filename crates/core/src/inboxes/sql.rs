@@ -45,3 +45,25 @@ pub const OF_MEMBER: &str = "select inbox_id from inbox_members where tenant_id 
 pub const CLEAR_MEMBERS: &str = "delete from inbox_members where tenant_id = $1 and inbox_id = $2";
 pub const ADD_MEMBER: &str = "insert into inbox_members (tenant_id, inbox_id, user_id) values ($1, $2, $3) \
      on conflict (tenant_id, inbox_id, user_id) do nothing";
+pub static NOTE_CALLS: Many = Many::new(
+    "insert into inbox_calls (tenant_id, inbox_id, outcome, calls, last_at, method, route, status, detail, request_id) \
+     values (:tenant_id, :inbox_id, :outcome, :calls, :last_at, :method, :route, :status, :detail, :request_id) \
+     on conflict (tenant_id, inbox_id, outcome) do update set calls = inbox_calls.calls + excluded.calls, \
+     last_at = excluded.last_at, method = excluded.method, route = excluded.route, status = excluded.status, \
+     detail = excluded.detail, request_id = excluded.request_id",
+    &[
+        ("tenant_id", Ty::Int),
+        ("inbox_id", Ty::Uuid),
+        ("outcome", Ty::Text),
+        ("calls", Ty::Int),
+        ("last_at", Ty::Int),
+        ("method", Ty::Text),
+        ("route", Ty::Text),
+        ("status", Ty::Int),
+        ("detail", Ty::Text),
+        ("request_id", Ty::Text),
+    ],
+);
+pub const CALLS: &str = "select outcome, calls, last_at, method, route, status, detail, request_id from inbox_calls \
+     where tenant_id = $1 and inbox_id = $2 order by last_at desc, outcome limit $3";
+pub const FORGET_CALLS: &str = "delete from inbox_calls where tenant_id = $1 and inbox_id = $2";

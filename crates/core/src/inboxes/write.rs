@@ -174,6 +174,7 @@ pub fn delete(tx: &mut Tx, ctx: &Ctx, id: InboxId) -> Result<()> {
         webhooks::delete(tx, ctx, endpoint)?;
     }
     tx.execute(sql::DELETE, &params)?;
+    tx.execute(sql::FORGET_CALLS, &params)?;
     Ok(())
 }
 

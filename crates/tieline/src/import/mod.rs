@@ -284,17 +284,16 @@ impl Import {
         let members = self.list_if_any(&format!("inbox_members/{theirs}")).await?;
         let members: Vec<_> =
             members.iter().filter_map(|user| known.users.get(&read::number(&user["id"])?).copied()).collect();
-        let cmd = inboxes::Create {
+        let create = inboxes::Create {
             name: read::text(&inbox["name"]).unwrap_or_else(|| format!("Inbox {theirs}")).chars().take(255).collect(),
             channel: read::channel(inbox),
             team: None,
             hook: None,
         };
         let (settings, identifier) = (read::settings(inbox), read::text(&inbox["inbox_identifier"]));
+        let cmd = imports::Inbox { create, settings, identifier, members };
         let (ctx, origin) = (self.ctx.clone(), self.origin.clone());
-        let made = self.hub.db.write(move |tx| {
-            imports::inbox(tx, &ctx, &origin, theirs, &cmd, &settings, identifier.as_deref(), &members)
-        });
+        let made = self.hub.db.write(move |tx| imports::inbox(tx, &ctx, &origin, theirs, &cmd));
         match made.await {
             Ok((id, taken)) => {
                 known.inboxes.insert(theirs, id);
