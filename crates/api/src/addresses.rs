@@ -36,7 +36,7 @@ pub(crate) async fn check_addresses(hub: &Hub, attach: &Attach) -> Result<(), Fa
                 message: format!("url is refused: {}", refusal.detail),
             })
         }),
-        NewAttachment::Uploaded(_) => None,
+        NewAttachment::Uploaded(_) | NewAttachment::Lost { .. } => None,
     });
     let refused: Vec<_> = futures::future::join_all(checks).await.into_iter().flatten().collect();
     if refused.is_empty() { Ok(()) } else { Err(Error::invalid(refused).into()) }

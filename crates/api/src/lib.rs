@@ -8,6 +8,7 @@ mod endpoints;
 pub mod files;
 pub mod http;
 pub mod hub;
+mod inbox_calls;
 pub mod last_used;
 pub mod limits;
 mod members;

@@ -2,12 +2,16 @@
 
 use crate::http::request::RequestId;
 use crate::http::visit::Visitor;
+use crate::inbox_calls::Counted;
 use axum::extract::MatchedPath;
 use bytes::Bytes;
 use http::{Method, StatusCode, Uri};
 use prometheus_client::metrics::counter::Counter;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tieline_core::ctx::Ctx;
+use tieline_core::ids::InboxId;
+use tieline_core::inboxes::{self, Call, Called, Outcome};
 use tieline_core::requests::{self, Entry, redacted};
 use tieline_core::{Error, Result};
 use tieline_db::{Db, Ids};
@@ -44,6 +48,7 @@ pub struct RequestLog(Arc<Inner>);
 struct Inner {
     db: Db,
     waiting: Mutex<Waiting>,
+    counted: Mutex<Counted>,
     dropped: Counter,
     ids: Mutex<Ids>,
 }
@@ -54,10 +59,15 @@ struct Waiting {
     bytes: usize,
 }
 
+/// What an answer says of a refusal, in its extensions.
+#[derive(Clone)]
+pub(crate) struct Told(pub String);
+
 impl RequestLog {
     pub(crate) fn new(db: Db) -> RequestLog {
         let ids = Mutex::new(Ids::from_os());
-        RequestLog(Arc::new(Inner { db, waiting: Mutex::default(), dropped: Counter::default(), ids }))
+        let (waiting, counted) = (Mutex::default(), Mutex::default());
+        RequestLog(Arc::new(Inner { db, waiting, counted, dropped: Counter::default(), ids }))
     }
 
     /// Requests that were not written because the buffer was full.
@@ -83,8 +93,63 @@ impl RequestLog {
         waiting.answered.push((answered, now));
     }
 
+    /// Counts a call of an inbox that was answered; never waits.
+    pub(crate) fn called(
+        &self,
+        called: Called,
+        method: &str,
+        route: &str,
+        status: u16,
+        detail: Option<String>,
+        request_id: &str,
+    ) {
+        let outcome = match (called, Outcome::of_status(status)) {
+            (Called::Nobody, Outcome::NotFound) => Outcome::UnknownIdentifier,
+            (_, outcome) => outcome,
+        };
+        self.count(called, outcome, method, route, status, detail, request_id);
+    }
+
+    /// Counts a message that was there already, beside the call that brought it.
+    pub(crate) fn repeated(&self, ctx: &Ctx, inbox: InboxId, external_id: Option<&String>) {
+        let request_id = ctx.cause.as_ref().map(|cause| cause.id.as_str()).unwrap_or_default();
+        let called = Called::Inbox(ctx.tenant, inbox);
+        self.count(called, Outcome::Repeated, "POST", "messages", 200, external_id.cloned(), request_id);
+    }
+
+    #[allow(clippy::too_many_arguments)] // the columns of a row
+    fn count(
+        &self,
+        called: Called,
+        outcome: Outcome,
+        method: &str,
+        route: &str,
+        status: u16,
+        detail: Option<String>,
+        request_id: &str,
+    ) {
+        let last = Call {
+            at: self.0.db.now(),
+            method: method.to_owned(),
+            route: route.to_owned(),
+            status: i64::from(status),
+            detail,
+            request_id: request_id.to_owned(),
+        };
+        self.0.counted.lock().unwrap_or_else(PoisonError::into_inner).add(called, outcome, last);
+    }
+
+    async fn flush_calls(&self) -> Result<()> {
+        let counted = self.0.counted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if counted.is_empty() {
+            return Ok(());
+        }
+        self.0.db.write(move |tx| inboxes::note_calls(tx, &counted)).await
+    }
+
     /// Writes what waits; the number of rows. What cannot be written is dropped and counted.
     pub async fn flush(&self) -> Result<usize> {
+        self.flush_calls().await?;
         let waiting = std::mem::take(&mut *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         let count = waiting.answered.len();
         let mut answered = waiting.answered.into_iter().peekable();

@@ -77,6 +77,7 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("GET /v1/inboxes/{id}", "channels:read", NONE),
     ("PATCH /v1/inboxes/{id}", "channels:write", NONE),
     ("DELETE /v1/inboxes/{id}", "channels:write", NONE),
+    ("GET /v1/inboxes/{id}/health", "channels:read", NONE),
     ("GET /v1/me", "any", NONE),
     ("GET /v1/messages/{id}", "conversations:read|messages:read", NONE),
     ("POST /v1/messages/{id}/status", "conversations:write|messages:send", r#"{"status":"sent"}"#),

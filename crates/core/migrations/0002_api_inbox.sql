@@ -1,5 +1,36 @@
 -- What the API inbox (Chatwoot's contract) brings: tables and columns of its own nouns.
 
+-- What was taken over from another installation: which row of theirs is which row here.
+create table import_items (
+  tenant_id bigint not null,
+  source text not null,                -- the installation and the account there
+  noun text not null,                  -- user, team, label, field, inbox, contact, conversation, message
+  their_id bigint not null,
+  our_id uuid not null,
+  mark bigint not null,                -- of a conversation: its last message there that is here
+  primary key (tenant_id, source, noun, their_id)
+) {{without_rowid}};
+{{sqlite
+insert into sqlite_stat1 (tbl, idx, stat) values
+  ('import_items', 'import_items', '1000000 1000000 1000000 300000 1');
+analyze sqlite_schema;
+}}
+
+-- What integrators' systems asked of an inbox: counts and the last call of each outcome. Tenant 0: calls for nobody.
+create table inbox_calls (
+  tenant_id bigint not null,
+  inbox_id uuid not null,
+  outcome text not null,
+  calls bigint not null,
+  last_at bigint not null,
+  method text not null,
+  route text not null,
+  status bigint not null,
+  detail text,
+  request_id text not null,
+  primary key (tenant_id, inbox_id, outcome)
+) {{without_rowid}};
+
 -- How users show themselves, and whether they say that they are there.
 alter table users add column availability text not null default 'online'; -- online, busy, offline
 alter table users add column is_auto_offline boolean not null default true; -- offline while nobody looks

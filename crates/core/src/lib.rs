@@ -13,6 +13,7 @@ pub mod events;
 pub mod fields;
 pub mod idempotency;
 pub mod ids;
+pub mod imports;
 pub mod inboxes;
 pub mod installation;
 pub mod keys;

@@ -290,7 +290,7 @@ async fn first_messages_of_an_address_meet() {
             is_verified: false,
         };
         let message = message(Direction::Inbound, Some(format!("m{}", n / 2)));
-        let land = Land { from, message, custom_fields: "{}".into(), metadata: "{}".into(), is_held: false };
+        let land = Land { from, message, custom_fields: "{}".into(), metadata: "{}".into() };
         tokio::spawn(async move { db.write(move |tx| conversations::land(tx, &ctx, &land)).await })
     });
     let landings: Vec<_> = landings.collect();

@@ -253,10 +253,10 @@ impl Db {
                     let (server, queue, shared) = (opened.server.clone(), read_queue.clone(), shared.clone());
                     threads.push(spawn("db-read", Box::new(move || postgres::read_loop(server, &queue, &shared)))?);
                 }
-                let (writers, sets) = (opened.writers.len(), Arc::new(postgres::Sets::default()));
+                let writers = opened.writers.len();
                 for (index, session) in opened.writers.into_iter().enumerate() {
-                    let (queue, shared, sets, ids) = (queue.clone(), shared.clone(), sets.clone(), ids(index as u64));
-                    let work = move || postgres::write_loop(session, &queue, &shared, &sets, ids);
+                    let (queue, shared, ids) = (queue.clone(), shared.clone(), ids(index as u64));
+                    let work = move || postgres::write_loop(session, &queue, &shared, ids);
                     threads.push(spawn("db-write", Box::new(work))?);
                 }
                 writers

@@ -172,56 +172,32 @@ pub(crate) enum Job {
 /// A job and when it was queued.
 pub(crate) type Queued = (Instant, Job);
 
-/// What a writer has taken.
-pub(crate) struct Taken {
-    pub jobs: Vec<Job>,
-    /// Closures that it may still take.
-    closures: usize,
-    /// Whether it may take more than it found.
-    pub more: bool,
-    /// Whether the writer has to end after these.
-    pub stopping: bool,
-}
-
-/// Waits for a job and takes what is queued behind it, a group at most, up to and including the closure number `closures`.
-/// None when nobody can queue any more.
+/// Waits for a job and takes what is queued behind it, a group at most, up to and including the closure number `closures`;
+/// the second is whether the writer has to end after these. None when nobody can queue any more.
 ///
 /// A job that waited longer than a job may is refused, not run: behind a database that has stood still its caller has
 /// given up, and running it would only make the next ones wait.
-pub(crate) fn take(queue: &Receiver<Queued>, limits: &Limits, closures: usize) -> Option<Taken> {
-    let mut taken = Taken { jobs: Vec::with_capacity(limits.group.min(64)), closures, more: true, stopping: false };
-    let first = queue.recv().ok()?;
-    add(queue, limits, &mut taken, first);
-    Some(taken)
-}
-
-/// Takes what is queued now besides.
-pub(crate) fn take_more(queue: &Receiver<Queued>, limits: &Limits, taken: &mut Taken) {
-    if let Ok(next) = queue.try_recv() {
-        add(queue, limits, taken, next);
-    }
-}
-
-fn add(queue: &Receiver<Queued>, limits: &Limits, taken: &mut Taken, mut next: Queued) {
+pub(crate) fn take(queue: &Receiver<Queued>, limits: &Limits, mut closures: usize) -> Option<(Vec<Job>, bool)> {
+    let mut jobs = Vec::with_capacity(limits.group.min(64));
+    let mut next = queue.recv().ok()?;
     let now = Instant::now();
     loop {
         match next {
-            (_, Job::Stop) => (taken.stopping, taken.more) = (true, false),
+            (_, Job::Stop) => return Some((jobs, true)),
             (at, job) if now.saturating_duration_since(at) >= limits.queued_for => {
                 job.settle(Err(Error::Busy("write")))
             }
             (_, job) => {
-                taken.closures -= usize::from(matches!(job, Job::One(_)));
-                taken.jobs.push(job);
-                taken.more = taken.jobs.len() < limits.group && taken.closures > 0;
+                closures -= usize::from(matches!(job, Job::One(_)));
+                jobs.push(job);
             }
         }
-        if !taken.more {
-            return;
+        if jobs.len() >= limits.group || closures == 0 {
+            return Some((jobs, false));
         }
         match queue.try_recv() {
             Ok(queued) => next = queued,
-            Err(_) => return,
+            Err(_) => return Some((jobs, false)),
         }
     }
 }

@@ -7,7 +7,6 @@
 //! unit locks rows in an order of its own, and two transactions of several units would lock each other's in the other order
 //! and wait for the server's deadlock detection, a second. Sets are what makes the hot verbs cheap; a closure is taken by
 //! whichever writer has nothing to do.
-//! - A set that is not full waits while [`SETS_AT_ONCE`] others are on their way.
 //! - A unit that refuses or fails undoes its transaction.
 //! - A unit is tried [`ATTEMPTS`] times as long as a serialization failure, a deadlock, a lost connection or a
 //!   violated constraint was the reason: it may have lost a race, sees the winner's row now, and may lose the next one too.
@@ -24,7 +23,7 @@ pub(crate) mod types;
 
 use crate::engine::{ReadJob, Shared};
 use crate::fault::Point;
-use crate::job::{Job, Queued, Ran, Unit, plan, take, take_more};
+use crate::job::{Queued, Ran, Unit, plan, take};
 use crate::migrate::{self, Migration};
 use crate::tx::Conn;
 use crate::{Error, Ids, Read, Result, Tx};
@@ -34,7 +33,7 @@ pub(crate) use flight::Given;
 use flight::Uncommitted;
 pub(crate) use session::Session;
 use session::{APPLICATION, POOLER, Role, WRITE};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often a unit runs alone before its caller is told to come back.
@@ -168,49 +167,12 @@ fn step(session: &mut Session, migrations: &[Migration], now: i64) -> Result<boo
     Ok(true)
 }
 
-/// Sets that are on their way at once while they are not full. Each costs the server a commit and a statement for every kind
-/// of row, however few: so what comes meanwhile waits, and goes together.
-const SETS_AT_ONCE: usize = 2;
-
-/// The sets of all writers that are on their way.
-#[derive(Default)]
-pub(crate) struct Sets {
-    running: Mutex<usize>,
-    ended: Condvar,
-}
-
-/// A set on its way.
-struct Running<'s>(&'s Sets);
-
-impl Sets {
-    /// Starts one; one that is not full waits until fewer than [`SETS_AT_ONCE`] are on their way.
-    fn start(&self, is_full: bool) -> Running<'_> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.ended.wait_while(running, |running| !is_full && *running >= SETS_AT_ONCE);
-        *waited.unwrap_or_else(PoisonError::into_inner) += 1;
-        Running(self)
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.0.ended.notify_one();
-    }
-}
-
 /// A writer's loop; ends at [`Job::Stop`] or when every sender is gone.
-pub(crate) fn write_loop(mut session: Session, queue: &Receiver<Queued>, shared: &Shared, sets: &Sets, mut ids: Ids) {
+pub(crate) fn write_loop(mut session: Session, queue: &Receiver<Queued>, shared: &Shared, mut ids: Ids) {
     // A closure is a transaction: the next one is for a writer that has nothing to do.
-    while let Some(mut taken) = take(queue, &shared.limits, 1) {
-        let is_set = matches!(taken.jobs.last(), Some(Job::Set(_)));
-        let running = is_set.then(|| sets.start(!taken.more));
-        if taken.more {
-            take_more(queue, &shared.limits, &mut taken);
-        }
-        group(&mut session, plan(taken.jobs), shared, &mut ids);
-        drop(running);
-        if taken.stopping {
+    while let Some((jobs, stopping)) = take(queue, &shared.limits, 1) {
+        group(&mut session, plan(jobs), shared, &mut ids);
+        if stopping {
             break;
         }
     }

@@ -220,8 +220,8 @@ pub(crate) fn write_loop(
         tracing::error!(%error, "the log's size is not known: checkpoints happen at close only");
     }
     let (mut restart_at, mut next_step) = (WAL_RESTART_PAGES, WAL_PASSIVE_PAGES);
-    while let Some(taken) = take(&queue, &shared.limits, usize::MAX) {
-        group(&conn, plan(taken.jobs), &shared, &mut ids);
+    while let Some((jobs, stopping)) = take(&queue, &shared.limits, usize::MAX) {
+        group(&conn, plan(jobs), &shared, &mut ids);
         let log = log_pages.load(Ordering::Relaxed);
         if log > restart_at {
             restart_at = restart(&conn, &log_pages, restart_at, &stepping);
@@ -232,7 +232,7 @@ pub(crate) fn write_loop(
         if log < WAL_PASSIVE_PAGES {
             (restart_at, next_step) = (WAL_RESTART_PAGES, WAL_PASSIVE_PAGES); // it started over
         }
-        if taken.stopping {
+        if stopping {
             break;
         }
     }

@@ -6,6 +6,7 @@
 
 use crate::cli;
 use crate::config::Settings;
+use crate::import::{self, Asked};
 use crate::{folder, server};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
@@ -23,16 +24,20 @@ use tieline_core::keys::{self, CreateKey};
 use tieline_core::limits::Tier;
 use tieline_core::tenants::{self, CreateTenant, Plan, Tenant, UpdateTenant};
 use tieline_core::users::{self, Role};
-use tieline_core::{Error, installation};
+use tieline_core::{Error, Kind, installation};
 use tieline_db::Target;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::timeout;
 
 /// Longest line either way, bytes.
 const LINE_LIMIT: u64 = 64 * 1024;
 /// Time for one command over the socket.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for one that takes over another system.
+const LONGEST: Duration = Duration::from_hours(30 * 24);
 /// Commands at the same time.
 const COMMANDS: usize = 8;
 /// How long a command waits for a server that starts or ends, or for another command.
@@ -54,6 +59,18 @@ pub enum Request {
     CreateUser { tenant: String, email: String, name: String, role: String, password: Option<String> },
     /// Stop or restart the sending of webhooks.
     PauseSending { paused: bool },
+    /// Take an account of a Chatwoot over.
+    ImportChatwoot(Asked),
+}
+
+impl Request {
+    /// Time for it over the socket.
+    fn limit(&self) -> Duration {
+        match self {
+            Request::ImportChatwoot(_) => LONGEST,
+            _ => TIMEOUT,
+        }
+    }
 }
 
 /// What is given of a tenant.
@@ -143,6 +160,24 @@ fn tenant_view(tenant: &Tenant) -> Value {
     })
 }
 
+/// Lines of progress that wait for their reader; further ones are left out.
+const TOLD: usize = 16;
+
+/// Where lines about progress go.
+#[derive(Clone)]
+pub struct Tell(mpsc::Sender<String>);
+
+impl Tell {
+    /// One that nobody listens to.
+    pub fn nobody() -> Tell {
+        Tell(mpsc::channel(1).0)
+    }
+    /// Says something, unless the reader is slow.
+    pub fn line(&self, line: String) {
+        let _ = self.0.try_send(line);
+    }
+}
+
 /// Where requests are carried out.
 #[derive(Clone)]
 pub struct Desk {
@@ -154,7 +189,7 @@ pub struct Desk {
 
 impl Desk {
     /// Carries out one request. The answer is what `--json` prints.
-    pub async fn run(&self, request: Request) -> Result<Value, Error> {
+    pub async fn run(&self, request: Request, tell: &Tell) -> Result<Value, Error> {
         let db = &self.hub.db;
         match request {
             Request::CreateTenant(fields) => {
@@ -227,6 +262,10 @@ impl Desk {
                 }
                 Ok(json!({ "sendingPaused": paused }))
             }
+            Request::ImportChatwoot(asked) => import::run(&self.hub, asked, tell).await.map_err(|error| {
+                let detail = format!("{error:#}; what came until now stays, the same command goes on");
+                Error::new(Kind::Unprocessable, "import_failed", detail)
+            }),
         }
     }
 }
@@ -248,6 +287,8 @@ pub fn line(error: &Error) -> String {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Answer {
+    /// How far it is; the end is still to come.
+    Progress(String),
     Ok(Value),
     Error(String),
 }
@@ -282,7 +323,7 @@ pub fn serve(
             };
             let desk = desk.clone();
             tokio::spawn(async move {
-                let _ = tokio::time::timeout(TIMEOUT, answer(&desk, stream, owner)).await;
+                let _ = answer(&desk, stream, owner).await;
                 drop(slot);
             });
         }
@@ -293,41 +334,71 @@ pub fn serve(
 async fn answer(desk: &Desk, stream: UnixStream, owner: u32) -> anyhow::Result<()> {
     let peer = stream.peer_cred()?.uid();
     let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader.take(LINE_LIMIT));
     let answer = if peer == owner {
         let mut line = String::new();
-        BufReader::new(reader.take(LINE_LIMIT)).read_line(&mut line).await?;
+        timeout(TIMEOUT, reader.read_line(&mut line)).await??;
         match serde_json::from_str::<Request>(&line) {
-            Ok(request) => match desk.run(request).await {
-                Ok(value) => Answer::Ok(value),
-                Err(error) => Answer::Error(self::line(&error)),
-            },
+            Ok(request) => {
+                // Whoever asked may go away; what takes long ends then.
+                let is_long = request.limit() > TIMEOUT;
+                tokio::select! {
+                    answer = run(desk, request, &mut writer) => answer?,
+                    () = async { drop(reader.read_line(&mut String::new()).await) }, if is_long => return Ok(()),
+                }
+            }
             Err(_) => Answer::Error("the server is of another version: use its own program".into()),
         }
     } else {
         Answer::Error(format!("run this as the user of the server (number {owner})"))
     };
-    let mut text = serde_json::to_vec(&answer)?;
-    text.push(b'\n');
-    writer.write_all(&text).await?;
+    write(&mut writer, &answer).await?;
     Ok(writer.shutdown().await?)
+}
+
+/// Carries a request out and writes what it tells meanwhile.
+async fn run(desk: &Desk, request: Request, writer: &mut OwnedWriteHalf) -> anyhow::Result<Answer> {
+    let (tell, mut told) = mpsc::channel(TOLD);
+    let tell = Tell(tell);
+    let mut done = std::pin::pin!(timeout(request.limit(), desk.run(request, &tell)));
+    loop {
+        tokio::select! {
+            done = &mut done => return Ok(match done? {
+                Ok(value) => Answer::Ok(value),
+                Err(error) => Answer::Error(line(&error)),
+            }),
+            Some(line) = told.recv() => write(writer, &Answer::Progress(line)).await?,
+        }
+    }
+}
+
+async fn write(writer: &mut OwnedWriteHalf, answer: &Answer) -> anyhow::Result<()> {
+    let mut text = serde_json::to_vec(answer)?;
+    text.push(b'\n');
+    Ok(timeout(TIMEOUT, writer.write_all(&text)).await??)
 }
 
 /// Does the operator's work, wherever the database is.
 ///
 /// Errors: one line.
 pub async fn perform(settings: &Settings, request: Request) -> anyhow::Result<Value> {
+    perform_telling(settings, request, drop).await
+}
+
+/// The same for what may take hours and says how far it is.
+pub async fn perform_telling(settings: &Settings, request: Request, tell: impl FnMut(String)) -> anyhow::Result<Value> {
     let since = Instant::now();
     if matches!(settings.database, Target::Postgres(_)) {
         folder::make(&settings.data_dir)?;
-        return perform_here(settings, request).await;
+        return perform_here(settings, request, tell).await;
     }
     loop {
         let holder = match folder::lock(&settings.data_dir)? {
-            Ok(_lock) => return perform_here(settings, request).await,
+            Ok(_lock) => return perform_here(settings, request, tell).await,
             Err(holder) => holder,
         };
         if let Ok(stream) = UnixStream::connect(folder::socket(&settings.data_dir)).await {
-            let asked = tokio::time::timeout(TIMEOUT, ask(stream, &request)).await;
+            let asked = timeout(request.limit(), ask(stream, &request, tell)).await;
             return asked.context("the server did not answer in time")?;
         }
         if since.elapsed() > PATIENCE {
@@ -341,25 +412,40 @@ pub async fn perform(settings: &Settings, request: Request) -> anyhow::Result<Va
 }
 
 /// Does it on the opened database.
-async fn perform_here(settings: &Settings, request: Request) -> anyhow::Result<Value> {
+async fn perform_here(settings: &Settings, request: Request, mut tell: impl FnMut(String)) -> anyhow::Result<Value> {
     let hub = server::open(settings, false).await?;
-    let done = Desk { hub: hub.clone(), pause: None }.run(request).await;
+    let desk = Desk { hub: hub.clone(), pause: None };
+    let (told, mut lines) = mpsc::channel(TOLD);
+    let told = Tell(told);
+    let done = {
+        let mut done = std::pin::pin!(desk.run(request, &told));
+        loop {
+            tokio::select! {
+                done = &mut done => break done,
+                Some(line) = lines.recv() => tell(line),
+            }
+        }
+    };
     let db = hub.db.clone();
     tokio::task::spawn_blocking(move || db.close()).await?;
     done.map_err(|error| anyhow::anyhow!(line(&error)))
 }
 
-async fn ask(mut stream: UnixStream, request: &Request) -> anyhow::Result<Value> {
+async fn ask(mut stream: UnixStream, request: &Request, mut tell: impl FnMut(String)) -> anyhow::Result<Value> {
     let mut text = serde_json::to_vec(request)?;
     text.push(b'\n');
     if text.len() as u64 > LINE_LIMIT {
         bail!("what was given is too long");
     }
     stream.write_all(&text).await?;
-    let mut line = String::new();
-    BufReader::new(stream.take(LINE_LIMIT)).read_line(&mut line).await?;
-    match serde_json::from_str(&line).context("the server broke off; its log says why")? {
-        Answer::Ok(value) => Ok(value),
-        Answer::Error(line) => bail!(line),
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        (&mut reader).take(LINE_LIMIT).read_line(&mut line).await?;
+        match serde_json::from_str(&line).context("the server broke off; its log says why")? {
+            Answer::Progress(line) => tell(line),
+            Answer::Ok(value) => return Ok(value),
+            Answer::Error(line) => bail!(line),
+        }
     }
 }

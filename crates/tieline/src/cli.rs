@@ -41,6 +41,9 @@ pub enum Command {
     /// Stop and restart the sending of webhooks
     #[command(subcommand)]
     Sending(Sending),
+    /// Take over what another system holds; a second run brings what is new there
+    #[command(subcommand)]
+    Import(Import),
     /// Stream events to a receiver on this machine, signed: no public address needed
     Listen(Listen),
     /// Print an OpenAPI document
@@ -192,6 +195,29 @@ pub enum Sending {
     Pause,
     /// Send again, what waited first
     Resume,
+}
+
+/// Systems that can be taken over.
+#[derive(Subcommand)]
+pub enum Import {
+    /// An account of a Chatwoot, or of a system with its API, while it runs
+    Chatwoot {
+        /// Its address, such as https://app.example.com
+        #[arg(long)]
+        url: String,
+        /// Access token of an administrator there
+        #[arg(long, env = "TIELINE_IMPORT_TOKEN", hide_env_values = true)]
+        token: String,
+        /// Slug of the tenant that takes over
+        #[arg(long)]
+        tenant: String,
+        /// Number of the account there; needed when the token's user is in several
+        #[arg(long, value_name = "N")]
+        account: Option<i64>,
+        /// Print one JSON value
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// What to stream and where to.

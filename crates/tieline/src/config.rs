@@ -30,7 +30,7 @@ const FILE_LIMIT: u64 = 256 * 1024;
 /// Most that `attachment_max_bytes` may be: what a store takes in the parts that we send.
 const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 /// Variables of ours that are no settings of the program: of its tests, benches and builds.
-const NOT_SETTINGS: &[&str] = &["ROUNDS", "DASHBOARD_DIST", "BENCH", "KEY", "TEST_ENGINE"];
+const NOT_SETTINGS: &[&str] = &["ROUNDS", "DASHBOARD_DIST", "BENCH", "KEY", "IMPORT_TOKEN", "TEST_ENGINE"];
 
 /// One setting.
 struct Setting {

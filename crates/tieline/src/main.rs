@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod folder;
 mod memory;
+mod import;
 mod metrics;
 mod receiver;
 mod secret_key;
@@ -83,6 +84,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Key(command) => commands::key::run(&settings, command).await,
         Command::User(command) => commands::user::run(&settings, command).await,
         Command::Sending(command) => commands::sending::run(&settings, command).await,
+        Command::Import(command) => commands::import::run(&settings, command).await,
         Command::Listen(args) => commands::listen::run(&settings, args).await,
         Command::Doctor => commands::doctor::run(&settings).await,
         Command::Backup { file } => commands::backup::run(&settings, &file).await,

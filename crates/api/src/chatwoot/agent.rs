@@ -5,6 +5,7 @@
 use super::refused::Refused;
 use super::view::Scene;
 use crate::http::request::RequestId;
+use crate::http::visit::Visit;
 use crate::hub::Hub;
 use crate::limits::{admit, failed, may_try, meter};
 use axum::extract::{FromRequestParts, MatchedPath};
@@ -18,7 +19,7 @@ use tieline_core::conversations::{self, Conversation, Sight};
 use tieline_core::ctx::{Actor, ActorKind, Ctx};
 use tieline_core::error::{Error, Kind};
 use tieline_core::ids::{InboxId, TenantId, UserId};
-use tieline_core::inboxes;
+use tieline_core::inboxes::{self, Called};
 use tieline_core::limits::Who;
 use tieline_core::tenants::{self, Tenant};
 use tieline_core::users::{self, Availability, Role, User};
@@ -54,6 +55,7 @@ pub(super) struct Agent {
     /// The token, for the profile, which shows it.
     pub token: String,
     request_id: RequestId,
+    visit: Visit,
 }
 
 impl Agent {
@@ -96,6 +98,7 @@ impl Agent {
     /// The conversation of this number, if the user may see it: through its inbox or its team.
     pub fn conversation(&self, read: &mut Read, number: i64) -> Result<Conversation, Error> {
         let v = conversations::by_number(read, self.tenant.id, number)?;
+        self.visit.call(Called::Inbox(self.tenant.id, v.inbox));
         match Sight::of(read, self.tenant.id, self.viewer())?.covers(v.inbox, v.team) {
             true => Ok(v),
             false => Err(Error::new(Kind::Forbidden, "not_authorized", "You are not authorized to do this action")),
@@ -103,6 +106,7 @@ impl Agent {
     }
     /// Refuses an inbox that the user may not see.
     pub fn sees(&self, read: &mut Read, inbox: InboxId) -> Result<(), Error> {
+        self.visit.call(Called::Inbox(self.tenant.id, inbox));
         match self.inboxes(read)? {
             Some(inboxes) if !inboxes.contains(&inbox) => {
                 Err(Error::new(Kind::Forbidden, "not_authorized", "You are not authorized to do this action"))
@@ -188,6 +192,9 @@ impl FromRequestParts<Hub> for Agent {
             Ok(Some((live, user, bot, tenant)))
         });
         let Some((live, user, bot, tenant)) = found.await? else {
+            if let Some(visit) = Visit::of(parts) {
+                visit.call(Called::Nobody);
+            }
             let unknown = Error::new(Kind::Unauthorized, "invalid_access_token", "Invalid Access Token");
             return Err(failed(hub, parts, unknown).into());
         };
@@ -207,6 +214,7 @@ impl FromRequestParts<Hub> for Agent {
             return Err(Refused::unauthorized("Access to this endpoint is not authorized for bots"));
         }
         let request_id = parts.extensions.get().cloned().unwrap_or_else(|| RequestId::of(None));
-        Ok(Agent { hub: hub.clone(), tenant, user, bot, token, request_id })
+        let visit = Visit::of(parts).cloned().unwrap_or_default();
+        Ok(Agent { hub: hub.clone(), tenant, user, bot, token, request_id, visit })
     }
 }

@@ -50,14 +50,10 @@ pub async fn land(State(hub): State<Hub>, door: Door, id: RequestId, request: Re
     };
     let about = params.inner("conversation");
     let object = |name| Value::Object(about.object(name).unwrap_or_default()).to_string();
-    let command = Land {
-        from,
-        message,
-        custom_fields: object("custom_attributes"),
-        metadata: object("additional_attributes"),
-        is_held: false,
-    };
+    let command =
+        Land { from, message, custom_fields: object("custom_attributes"), metadata: object("additional_attributes") };
     let ctx = door.ctx(&hub, &id, known.as_ref());
+    let (by, inbox, sent) = (ctx.clone(), door.inbox.id, command.message.external_id.clone());
     let view = hub.db.write(move |tx| {
         let mut done = conversations::land(tx, &ctx, &command)?;
         if done.opened && done.met.contact.is_blocked {
@@ -76,5 +72,9 @@ pub async fn land(State(hub): State<Hub>, door: Door, id: RequestId, request: Re
             "created": {"contact": done.met.created, "conversation": done.opened, "message": !done.existing},
         }))
     });
-    Ok(Json(view.await?))
+    let view = view.await?;
+    if view["created"]["message"] == false {
+        hub.requests().repeated(&by, inbox, sent.as_ref());
+    }
+    Ok(Json(view))
 }

@@ -54,9 +54,14 @@ type OfMessage = Path<(Number, Number, Number)>;
 
 /// Appends a message; a repeated source id gives the message that has it.
 pub(super) async fn append(hub: &Hub, ctx: Ctx, conversation: ConversationId, message: NewMessage) -> Result<Appended> {
-    let command = Append { ctx, once: None, conversation, message };
+    let command = Append { ctx: ctx.clone(), once: None, conversation, message };
     match hub.db.submit::<AppendVerb>(command).await? {
-        Reply::Done(done) => Ok(done),
+        Reply::Done(done) => {
+            if done.existing {
+                hub.requests().repeated(&ctx, done.conversation.inbox, done.message.external_id.as_ref());
+            }
+            Ok(done)
+        }
         Reply::Replayed(_) => Err(Error::internal("nothing was asked before").into()),
     }
 }

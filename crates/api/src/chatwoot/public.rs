@@ -9,6 +9,7 @@ use super::view::{Scene, public_messages};
 use super::{Result, add, public_paths};
 use crate::http::reply::Json;
 use crate::http::request::{Path, RequestId};
+use crate::http::visit::Visit;
 use crate::hub::Hub;
 use crate::limits::{admit, meter};
 use axum::Router;
@@ -25,7 +26,7 @@ use tieline_core::conversations::status::Status;
 use tieline_core::conversations::{self, Conversation, Looker, OpenIn};
 use tieline_core::ctx::{Actor, ActorKind, Ctx};
 use tieline_core::error::Error;
-use tieline_core::inboxes::{self, Inbox};
+use tieline_core::inboxes::{self, Called, Inbox};
 use tieline_core::limits::{Limits, Who};
 use tieline_core::messages::direction::{AuthorType, Direction};
 use tieline_core::messages::{self, Author, Edit, NewMessage};
@@ -78,12 +79,18 @@ impl FromRequestParts<Hub> for Door {
         let identifier = rest.split('/').next().unwrap_or("").trim_end_matches(".json").to_owned();
         let found = hub.db.read(move |read| {
             let (tenant, inbox) = inboxes::by_identifier(read, &identifier)?;
-            match inbox.channel {
-                Channel::Api => Ok((tenants::get(read, tenant)?, inbox)),
-                _ => Err(Error::not_found("inbox")),
-            }
+            Ok::<_, Error>((tenants::get(read, tenant)?, inbox))
         });
-        let (tenant, inbox) = found.await.map_err(|error| Refused::from(error).publicly())?;
+        let found = found.await;
+        let called = found.as_ref().map_or(Called::Nobody, |(tenant, inbox)| Called::Inbox(tenant.id, inbox.id));
+        if let Some(visit) = Visit::of(parts) {
+            visit.call(called);
+        }
+        let found = found.and_then(|(tenant, inbox)| match inbox.channel {
+            Channel::Api => Ok((tenant, inbox)),
+            _ => Err(Error::not_found("inbox")),
+        });
+        let (tenant, inbox) = found.map_err(|error| Refused::from(error).publicly())?;
         let meter = meter(hub, Who { tenant: tenant.id, principal: inbox.id.0 }).await?;
         let plan = tenant.limits();
         let limits =

@@ -1,6 +1,7 @@
 //! Refusals in Chatwoot's words. Every body carries `error` and `message`, because clients read one or the other.
 
 use crate::http::error::{Failure, status};
+use crate::requests::Told;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
@@ -70,6 +71,9 @@ impl Refused {
 fn json_response(status: StatusCode, body: &Value) -> Response {
     let mut response = (status, body.to_string()).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    if let Some(text) = body["error"].as_str().or_else(|| body["message"].as_str()) {
+        response.extensions_mut().insert(Told(text.to_owned()));
+    }
     response
 }
 

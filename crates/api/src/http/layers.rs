@@ -11,7 +11,7 @@ use super::metrics::{Observation, Observer};
 use super::request::{BODY_LIMIT, BodyLimit, RequestId, declared_length, linger};
 use super::visit::{self, Visit};
 use crate::atteny::language::Language;
-use crate::requests::{Answered, RequestLog};
+use crate::requests::{Answered, RequestLog, Told};
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request};
@@ -147,6 +147,10 @@ where
             }
             let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
             let status = response.status();
+            if let (Some(log), Some(called)) = (&settings.log, visit.called()) {
+                let detail = response.extensions().get::<Told>().map(|told| told.0.clone());
+                log.called(called, method.as_str(), route, status.as_u16(), detail, id.as_str());
+            }
             tracing::debug!(
                 request_id = id.as_str(),
                 dialect = dialect.as_str(),

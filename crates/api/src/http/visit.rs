@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use tieline_core::ids::TenantId;
+use tieline_core::inboxes::Called;
 use tieline_core::limits::Standing;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -39,6 +40,7 @@ pub struct Visit(Arc<Noted>);
 struct Noted {
     visitor: OnceLock<Visitor>,
     body: OnceLock<Bytes>,
+    called: OnceLock<Called>,
 }
 
 impl Visit {
@@ -53,6 +55,14 @@ impl Visit {
     /// Notes who it is; the first one counts.
     pub(crate) fn enter(&self, visitor: Visitor) {
         let _ = self.0.visitor.set(visitor);
+    }
+    /// Notes which inbox it is for, or that nobody can tell; the first one counts.
+    pub(crate) fn call(&self, called: Called) {
+        let _ = self.0.called.set(called);
+    }
+    /// Which inbox it is for; none for what has nothing to do with one.
+    pub(crate) fn called(&self) -> Option<Called> {
+        self.0.called.get().copied()
     }
     /// Keeps the body of the request, where the tenant wants that.
     pub(crate) fn keep_body(&self, body: &Bytes) {

@@ -8,6 +8,7 @@ pub mod conversations;
 pub mod custom_fields;
 pub mod deliveries;
 pub mod events;
+pub mod inbox_health;
 pub mod inboxes;
 pub mod me;
 pub mod messages;
@@ -52,6 +53,7 @@ pub fn router() -> OpenApiRouter<Hub> {
         .merge(contacts::router())
         .merge(custom_fields::router())
         .merge(inboxes::router())
+        .merge(inbox_health::router())
         .merge(me::router())
         .merge(messages::router())
         .merge(request_log::router())

@@ -21,6 +21,15 @@ pub enum NewAttachment {
         /// What its sender says it is; see [`super::kind::declared_type`].
         content_type: String,
     },
+    /// Could not be had: it stands in its message with the reason.
+    Lost {
+        /// File name; see [`super::kind::file_name`].
+        name: String,
+        /// What it was.
+        content_type: String,
+        /// Why it is not here.
+        error: String,
+    },
 }
 
 /// The files for a new message.
@@ -74,6 +83,12 @@ pub fn attach(tx: &mut Tx, tenant: TenantId, cmd: &Attach) -> Result<Result<Atta
                     error: None,
                     url: None,
                 });
+            }
+            NewAttachment::Lost { name, content_type, error } => {
+                let id = tx.new_id();
+                let row = params![tenant.0, id, message.0, ordinal as i64, name, content_type, error, now];
+                tx.execute(sql::INSERT_LOST, &row)?;
+                files.push(get(tx, tenant, AttachmentId::from_uuid(id))?);
             }
         }
     }

@@ -34,6 +34,8 @@ pub static INSERT: Many = Many::new(
         ("created_at", Ty::Int),
     ],
 );
+pub const INSERT_LOST: &str = "insert into attachments (tenant_id, id, message_id, place, name, content_type, state, error, \
+     attempts, created_at, updated_at) values ($1, $2, $3, $4, $5, $6, 'failed', $7, 0, $8, $8)";
 pub const RECEIVE: &str = "update attachments set state = 'stored', size = $3, content_type = $4, name = $5, updated_at = $6 \
      where tenant_id = $1 and id = $2 and state = 'pending' and source_url is null";
 pub const DISCARD: &str = "delete from attachments where tenant_id = $1 and id = $2 and message_id is null";

@@ -100,6 +100,22 @@ pub fn attach(
     Ok(found)
 }
 
+/// Gives a contact an address that it had elsewhere, unless somebody has it here.
+pub(crate) fn import(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    inbox: InboxId,
+    contact: ContactId,
+    source_id: &str,
+    at: i64,
+) -> Result<()> {
+    if (1..=SOURCE_ID_LIMIT).contains(&source_id.chars().count()) && find(tx, ctx.tenant, inbox, source_id)?.is_none() {
+        let number = tx.take_number()?;
+        tx.execute(sql::INSERT, &params![ctx.tenant.0, inbox.0, source_id, number, contact.0, false, at])?;
+    }
+    Ok(())
+}
+
 /// Notes that the contact proved who it is.
 pub fn verify(tx: &mut Tx, ctx: &Ctx, at: &ContactInbox) -> Result<ContactInbox> {
     let now = tx.now();

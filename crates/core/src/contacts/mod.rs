@@ -3,6 +3,7 @@
 mod annotate;
 mod delete;
 pub mod email;
+mod import;
 mod list;
 mod merge;
 pub mod phone;
@@ -14,6 +15,7 @@ mod write;
 
 pub use annotate::{Annotate, annotate};
 pub use delete::delete;
+pub use import::{Import, import};
 pub use list::{Filter, List, found, list, numbered};
 pub use merge::{MERGE_LIMIT, merge};
 pub use seek::{ORDERS, SEEK_SCAN, by_address, by_number, count, page, seek};

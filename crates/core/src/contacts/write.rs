@@ -136,6 +136,13 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, id: ContactId, cmd: &Update) -> Result<Wri
 /// Stores the contact and tells of it.
 pub(super) fn save(tx: &mut Tx, ctx: &Ctx, contact: &mut Contact, changes: &[Change]) -> Result<()> {
     contact.updated_at = tx.now();
+    store(tx, ctx, contact)?;
+    events::emit(tx, ctx, &Event::ContactUpdated { contact, changes }, None)?;
+    Ok(())
+}
+
+/// Stores the contact as it is, without a word.
+pub(super) fn store(tx: &mut Tx, ctx: &Ctx, contact: &Contact) -> Result<()> {
     tx.execute(
         sql::UPDATE,
         &params![
@@ -152,7 +159,6 @@ pub(super) fn save(tx: &mut Tx, ctx: &Ctx, contact: &mut Contact, changes: &[Cha
             &contact.avatar_url
         ],
     )?;
-    events::emit(tx, ctx, &Event::ContactUpdated { contact, changes }, None)?;
     Ok(())
 }
 

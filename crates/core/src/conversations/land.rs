@@ -24,8 +24,6 @@ pub struct Land {
     pub custom_fields: String,
     /// Free-form of a new conversation, a JSON object as text.
     pub metadata: String,
-    /// Whether a bot works first on a new conversation.
-    pub is_held: bool,
 }
 
 /// What came of it.
@@ -63,7 +61,7 @@ pub fn land(tx: &mut Tx, ctx: &Ctx, cmd: &Land) -> Result<Landed> {
         None => {
             let open = OpenIn {
                 at: met.at.clone(),
-                is_held: cmd.is_held,
+                is_held: false,
                 team: None,
                 agent: None,
                 priority: None,

@@ -5,6 +5,7 @@ mod append;
 mod change;
 pub mod channel;
 mod hand_off;
+mod import;
 mod land;
 mod list;
 mod merge;
@@ -25,6 +26,7 @@ pub use amend::{Amend, amend};
 pub use append::{Append, AppendVerb, Appended};
 pub(crate) use change::{hold, lock, next as next_event, save, wake};
 pub use hand_off::hand_off;
+pub use import::{Import, import};
 pub use land::{Land, Landed, land};
 pub use list::{
     AgentFilter, Filter, Sort, by_number, by_reference, get, holder, list, newest_from, numbered, of_contact, unread,

@@ -1,12 +1,15 @@
 //! Inboxes: configured instances of a channel. A native channel gets its inbox when its first conversation arrives.
 
+mod calls;
 mod identity;
 mod members;
 pub(crate) mod sql;
 mod write;
 
+pub use calls::{Call, Called, Calls, Outcome, calls, note_calls};
 pub use identity::{hash, proves};
 pub use members::{members, of_member, set_members};
+pub(crate) use write::keep_identifier;
 pub use write::{Create, Hook, Made, Settings, Update, configure, create, delete, update};
 
 use crate::conversations::channel::Channel;

@@ -34,6 +34,8 @@ pub const MOVE_ENDPOINT: &str =
 pub const BY_NUMBER: &str = select!("where i.tenant_id = $1 and i.number = $2");
 /// The identifier is unique in the installation and says which tenant is meant.
 pub const BY_IDENTIFIER: &str = select!("where i.identifier = $1");
+pub const KEEP_IDENTIFIER: &str = "update inboxes set identifier = $3 where tenant_id = $1 and id = $2 \
+     and not exists (select 1 from inboxes o where o.identifier = $3)";
 pub const BY_NAME: &str = select!("where i.tenant_id = $1 order by lower(i.name), i.number limit $2");
 pub const CONFIGURE: &str = "update inboxes set is_identity_required = $3, is_single_conversation = $4, settings = $5, \
      updated_at = $6 where tenant_id = $1 and id = $2";
@@ -43,3 +45,25 @@ pub const OF_MEMBER: &str = "select inbox_id from inbox_members where tenant_id 
 pub const CLEAR_MEMBERS: &str = "delete from inbox_members where tenant_id = $1 and inbox_id = $2";
 pub const ADD_MEMBER: &str = "insert into inbox_members (tenant_id, inbox_id, user_id) values ($1, $2, $3) \
      on conflict (tenant_id, inbox_id, user_id) do nothing";
+pub static NOTE_CALLS: Many = Many::new(
+    "insert into inbox_calls (tenant_id, inbox_id, outcome, calls, last_at, method, route, status, detail, request_id) \
+     values (:tenant_id, :inbox_id, :outcome, :calls, :last_at, :method, :route, :status, :detail, :request_id) \
+     on conflict (tenant_id, inbox_id, outcome) do update set calls = inbox_calls.calls + excluded.calls, \
+     last_at = excluded.last_at, method = excluded.method, route = excluded.route, status = excluded.status, \
+     detail = excluded.detail, request_id = excluded.request_id",
+    &[
+        ("tenant_id", Ty::Int),
+        ("inbox_id", Ty::Uuid),
+        ("outcome", Ty::Text),
+        ("calls", Ty::Int),
+        ("last_at", Ty::Int),
+        ("method", Ty::Text),
+        ("route", Ty::Text),
+        ("status", Ty::Int),
+        ("detail", Ty::Text),
+        ("request_id", Ty::Text),
+    ],
+);
+pub const CALLS: &str = "select outcome, calls, last_at, method, route, status, detail, request_id from inbox_calls \
+     where tenant_id = $1 and inbox_id = $2 order by last_at desc, outcome limit $3";
+pub const FORGET_CALLS: &str = "delete from inbox_calls where tenant_id = $1 and inbox_id = $2";

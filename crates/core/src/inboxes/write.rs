@@ -174,6 +174,7 @@ pub fn delete(tx: &mut Tx, ctx: &Ctx, id: InboxId) -> Result<()> {
         webhooks::delete(tx, ctx, endpoint)?;
     }
     tx.execute(sql::DELETE, &params)?;
+    tx.execute(sql::FORGET_CALLS, &params)?;
     Ok(())
 }
 
@@ -218,4 +219,13 @@ pub fn configure(tx: &mut Tx, ctx: &Ctx, id: InboxId, cmd: &Settings) -> Result<
     let after = get(tx, ctx.tenant, id)?;
     announce(tx, ctx, &before, &after)?;
     Ok(after)
+}
+
+/// Gives an inbox the identifier that it had elsewhere, unless some inbox of the installation has it.
+pub(crate) fn keep_identifier(tx: &mut Tx, ctx: &Ctx, id: InboxId, identifier: &str) -> Result<()> {
+    let is_plain = identifier.len() >= 16 && identifier.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_plain && identifier.len() <= 64 {
+        tx.execute(sql::KEEP_IDENTIFIER, &params![ctx.tenant.0, id.0, identifier])?;
+    }
+    Ok(())
 }

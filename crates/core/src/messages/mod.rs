@@ -6,10 +6,12 @@ pub(crate) mod sql;
 pub mod status;
 
 mod edit;
+mod import;
 mod report;
 mod search;
 
 pub use edit::{Edit, edit};
+pub use import::{Import, import};
 pub use report::{Report, Reported, report, taken_over};
 pub use search::{SEARCH_SCAN, seek};
 

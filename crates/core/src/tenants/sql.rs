@@ -31,6 +31,13 @@ pub static TAKE_NUMBERS: Many = Many::new(
      returning tenant_id, conversation_number",
     &[("tenant_id", Ty::Int), ("count", Ty::Int)],
 );
+/// Moves the counter on to a number that it has not come to; no row when it has.
+pub static SKIP_NUMBERS: Many = Many::new(
+    "insert into tenant_numbers (tenant_id, conversation_number) values (:tenant_id, :number) on conflict (tenant_id) \
+     do update set conversation_number = excluded.conversation_number \
+     where tenant_numbers.conversation_number < excluded.conversation_number returning conversation_number",
+    &[("tenant_id", Ty::Int), ("number", Ty::Int)],
+);
 /// A sum of integers is no integer on PostgreSQL.
 pub const COUNTS: &str = "select cast(coalesce(sum(contacts), 0) as bigint), cast(coalesce(sum(active), 0) as bigint), \
      cast(coalesce(sum(snoozed), 0) as bigint), cast(coalesce(sum(done), 0) as bigint), \

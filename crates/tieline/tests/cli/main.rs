@@ -6,6 +6,7 @@ mod clients;
 mod demo;
 mod document;
 mod guide;
+mod import;
 mod listen;
 mod move_store;
 mod operations;

@@ -197,6 +197,11 @@ impl Client {
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         Client { http, url: url.to_owned(), key: key.to_owned() }
     }
+    /// The address of a path.
+    #[allow(dead_code)]
+    pub fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
     pub async fn get(&self, path: &str) -> (u16, Value) {
         answer(self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.key)).await
     }

@@ -7,6 +7,7 @@ pub mod conversation;
 pub mod custom_field;
 pub mod event;
 pub mod inbox;
+pub mod inbox_health;
 pub mod message;
 pub mod request;
 pub mod tag;
