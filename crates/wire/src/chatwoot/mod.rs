@@ -10,6 +10,7 @@ pub mod people;
 pub mod state;
 pub mod subscription;
 pub mod webhook;
+pub mod shapes;
 
 use serde_json::{Map, Value};
 use tieline_core::time::Micros;
