@@ -32,6 +32,9 @@ use Who::{Admin, Agent, Anyone, Bot};
 const NONE: &str = "{}";
 const MEMBERS: &str = r#"{"inbox_id":{inbox},"user_ids":[{agent}]}"#;
 const USERS: &str = r#"{"user_ids":[{agent}]}"#;
+const RULE: &str = r#"{"name":"a","event_name":"message_created","conditions":[{"attribute_key":"content",
+    "filter_operator":"contains","values":["x"],"query_operator":null}],
+    "actions":[{"action_name":"add_label","action_params":["x"]}]}"#;
 const NAMED: &str = r#"{"name":"a"}"#;
 
 /// `A` is an account, `P` an inbox of the client API, `T` a conversation there.
@@ -85,7 +88,7 @@ const ROWS: &[(&str, Who, &str)] = &[
     ("POST A/contacts/{contact}/contact_inboxes", Agent, r#"{"inbox_id":{inbox}}"#),
     ("POST A/contacts/{contact}/destroy_custom_attributes", Agent, r#"{"custom_attributes":["a"]}"#),
     ("POST A/contact_inboxes/filter", Agent, r#"{"inbox_id":{inbox},"source_id":"s"}"#),
-    ("POST A/actions/contact_merge", Agent, r#"{"base_contact_id":{contact},"mergee_contact_id":{contact}}"#),
+    ("POST A/actions/contact_merge", Agent, r#"{"base_contact_id":{contact},"mergee_contact_id":999998}"#),
     ("GET A/conversations", Agent, NONE),
     ("POST A/conversations", Bot, r#"{"inbox_id":{inbox},"contact_id":{contact}}"#),
     ("GET A/conversations/meta", Agent, NONE),
@@ -126,6 +129,27 @@ const ROWS: &[(&str, Who, &str)] = &[
     ("PUT A/teams/{team}/team_members", Admin, USERS),
     ("PATCH A/teams/{team}/team_members", Admin, USERS),
     ("DELETE A/teams/{team}/team_members", Admin, USERS),
+    ("GET A/inboxes/{inbox}/agent_bot", Agent, NONE),
+    ("POST A/inboxes/{inbox}/set_agent_bot", Admin, r#"{"agent_bot":{bot}}"#),
+    ("GET A/contacts/{contact}/labels", Agent, NONE),
+    ("POST A/contacts/{contact}/labels", Agent, r#"{"labels":["a"]}"#),
+    ("POST A/conversations/filter", Agent, r#"{"payload":[]}"#),
+    ("GET A/conversations/search", Agent, NONE),
+    ("GET A/agent_bots", Agent, NONE),
+    ("POST A/agent_bots", Admin, NAMED),
+    ("GET A/agent_bots/{bot}", Agent, NONE),
+    ("PUT A/agent_bots/{bot}", Admin, NAMED),
+    ("PATCH A/agent_bots/{bot}", Admin, NAMED),
+    ("DELETE A/agent_bots/{bot}", Admin, NONE),
+    ("POST A/agent_bots/{bot}/reset_access_token", Admin, NONE),
+    ("POST A/agent_bots/{bot}/reset_secret", Admin, NONE),
+    ("GET A/automation_rules", Admin, NONE),
+    ("POST A/automation_rules", Admin, RULE),
+    ("GET A/automation_rules/{rule}", Admin, NONE),
+    ("PUT A/automation_rules/{rule}", Admin, NAMED),
+    ("PATCH A/automation_rules/{rule}", Admin, NAMED),
+    ("DELETE A/automation_rules/{rule}", Admin, NONE),
+    ("POST A/automation_rules/{rule}/clone", Admin, NONE),
     ("GET A/labels", Bot, NONE),
     ("POST A/labels", Admin, r#"{"title":"a"}"#),
     ("GET A/labels/{label}", Agent, NONE),
@@ -170,7 +194,7 @@ fn filled(text: &str, ids: &Ids) -> String {
 
 /// Ids of nothing, in account `account`.
 fn nothing(account: &str) -> Ids {
-    let names = ["inbox", "contact", "conversation", "message", "agent", "team", "label", "definition"];
+    let names = ["inbox", "contact", "conversation", "message", "agent", "team", "label", "definition", "bot", "rule"];
     names.into_iter().map(|name| (name, "999999".to_owned())).chain([("account", account.to_owned())]).collect()
 }
 
@@ -195,7 +219,9 @@ async fn every_route_is_in_the_document() {
         let reply = app.send(request.expect("a request")).await;
         assert_eq!(reply.status, 405, "{path}");
         let methods = reply.headers["allow"].to_str().expect("text").split(',').map(str::trim);
-        routes.extend(methods.filter(|method| !["HEAD", "OPTIONS"].contains(method)).map(|method| format!("{method} {path}")));
+        routes.extend(
+            methods.filter(|method| !["HEAD", "OPTIONS"].contains(method)).map(|method| format!("{method} {path}")),
+        );
     }
     let documented = documented();
     let missing: Vec<_> = routes.difference(&documented).collect();
@@ -229,10 +255,12 @@ async fn without_a_token_only_the_client_api_answers() {
 }
 
 #[tokio::test]
-async fn agents_may_do_what_the_row_says() {
+async fn agents_and_bots_may_do_what_the_row_says() {
     let app = App::new().await;
     let (agent, _) = user(&app, "acme", "Caio", Role::Agent).await;
     let (admin, _) = user(&app, "acme", "Bea", Role::Admin).await;
+    let bot = Bridge { app: &app, token: admin.clone() }.post("/agent_bots", json!({"name": "Bot"})).await;
+    let bot = bot["access_token"].as_str().expect("for administrators").to_owned();
     for row in ROWS.iter().filter(|(_, who, _)| *who != Anyone) {
         let reply = send(&app, row, &nothing("1"), Some(&agent)).await;
         if row.1 == Admin {
@@ -241,6 +269,13 @@ async fn agents_may_do_what_the_row_says() {
             assert!([200, 404, 422].contains(&reply.status.as_u16()), "{row:?}: {}", reply.status);
         }
         let reply = send(&app, row, &nothing("1"), Some(&admin)).await;
+        let reply_to_bot = send(&app, row, &nothing("1"), Some(&bot)).await;
+        if row.1 == Bot {
+            assert!([200, 404, 422].contains(&reply_to_bot.status.as_u16()), "{row:?}: {}", reply_to_bot.status);
+        } else {
+            let text = "Access to this endpoint is not authorized for bots";
+            assert_eq!(reply_to_bot.expect(401)["error"], text, "{row:?}");
+        }
         let answers = [200, 204, 404, 422].contains(&reply.status.as_u16());
         // Agents that a request names and who are none are 401 there.
         let strangers = || reply.json()["error"] == "Invalid User IDs";
@@ -252,7 +287,6 @@ async fn agents_may_do_what_the_row_says() {
 async fn things(app: &App, slug: &str, account: i64) -> (Ids, String, String) {
     let (token, _) = user(app, slug, &format!("Owner{account}"), Role::Owner).await;
     let (_, agent) = user(app, slug, &format!("Agent{account}"), Role::Agent).await;
-    let bridge = Bridge { app, token: token.clone() };
     let call = async |path: &str, body: Value| {
         let request = Request::builder().method("POST").uri(format!("/api/v1/accounts/{account}{path}"));
         let request = request.header("api_access_token", &token).header("content-type", "application/json");
@@ -272,7 +306,8 @@ async fn things(app: &App, slug: &str, account: i64) -> (Ids, String, String) {
     let team = call("/teams", json!({"name": "a"})).await;
     let label = call("/labels", json!({"title": "a"})).await;
     let field = call("/custom_attribute_definitions", json!({"attribute_key": "a", "attribute_model": 0})).await;
-    bridge.public("GET", &door, None).await.expect(200);
+    let bot = call("/agent_bots", json!({"name": "a"})).await;
+    let rule = call("/automation_rules", serde_json::from_str(RULE).expect("JSON")).await;
     let ids = [
         ("account", json!(account)),
         ("inbox", inbox["id"].clone()),
@@ -283,6 +318,8 @@ async fn things(app: &App, slug: &str, account: i64) -> (Ids, String, String) {
         ("team", team["id"].clone()),
         ("label", label["id"].clone()),
         ("definition", field["id"].clone()),
+        ("bot", bot["id"].clone()),
+        ("rule", rule["id"].clone()),
     ];
     (ids.into_iter().map(|(name, id)| (name, id.to_string())).collect(), door, token)
 }

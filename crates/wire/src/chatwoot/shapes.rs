@@ -142,8 +142,8 @@ pub const SHAPES: &[Shape] = &[
     ),
     (
         "Counts",
-        "How many conversations a filter finds, whoever has them.",
-        "mine_count: int, assigned_count: int, unassigned_count: int, all_count: int",
+        "How many conversations a filter finds, whoever has them; `complete` says whether a search looked at all.",
+        "mine_count: int, assigned_count: int, unassigned_count: int, all_count: int, complete?: bool",
     ),
     (
         "Message",
@@ -177,15 +177,35 @@ pub const SHAPES: &[Shape] = &[
          transcribed_text?: text",
     ),
     (
+        "AgentBot",
+        "A bot. `access_token` and `secret` are for administrators.",
+        "id: int, name: text, description: text|null, thumbnail: text, outgoing_url: text|null, bot_type: text, \
+         bot_config: object, account_id: int, system_bot: bool, access_token?: text, secret?: text",
+    ),
+    (
         "AgentBotSlim",
         "A bot that has a conversation.",
-        "id: int, name: text, description: text|null, thumbnail: text, outgoing_url: text|null, bot_type: text, \
-         bot_config: object, account_id: int|null, access_token?: text, secret?: text, system_bot: bool",
+        "id: int, name: text, description: text|null, thumbnail: text, type: 'agent_bot'",
+    ),
+    ("NoBot", "Nothing.", ""),
+    (
+        "AutomationRule",
+        "An automation rule, as whoever wrote it spelled it.",
+        "id: int, account_id: int, name: text, description: text|null, event_name: text, conditions: [Condition], \
+         actions: [Action], created_on: int, active: bool",
+    ),
+    ("Action", "What a rule does.", "action_name: text, action_params?: any"),
+    (
+        "Hit",
+        "A conversation that a search found, with what was said.",
+        "id: int, uuid: text, created_at: int, contact: {id: int, name: text}, \
+         inbox: {id: int, name: text, channel_type: text}, messages: [{id: int, content: text|null, \
+         sender_name: text|null, message_type: int, created_at: int}], account_id: int",
     ),
     (
         "Condition",
         "One condition of a filter. Conditions are joined by the `query_operator` of the one before; AND binds tighter.",
-        "attribute_key: text, filter_operator: text, values?: [any], query_operator?: 'and'|'or'|'AND'|'OR'|null, \
+        "attribute_key: text, filter_operator: text, values?: any, query_operator?: 'and'|'or'|'AND'|'OR'|null, \
          attribute_model?: text, custom_attribute_type?: text",
     ),
 ];

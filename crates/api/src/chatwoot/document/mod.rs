@@ -138,7 +138,7 @@ mod tests {
     fn nothing_of_the_table_is_lost() {
         let (document, table) = (json!(document()), table());
         for part in ["paths", "components", "tags"] {
-            assert_eq!(document[part], table[part], "{part}");
+            assert!(document[part] == table[part], "{part}");
         }
     }
 }

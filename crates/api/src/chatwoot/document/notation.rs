@@ -76,7 +76,9 @@ impl<'a> Reader<'a> {
         }
         let properties: Map<String, Value> =
             list.iter().map(|(name, _, schema)| (name.clone(), schema.clone())).collect();
-        object["properties"] = properties.into();
+        if !properties.is_empty() {
+            object["properties"] = properties.into();
+        }
         object
     }
 
