@@ -195,6 +195,14 @@ pub const SHAPES: &[Shape] = &[
          actions: [Action], created_on: int, active: bool",
     ),
     ("Action", "What a rule does.", "action_name: text, action_params?: any"),
+    ("Metrics", "Metrics of a time; averages are seconds.", METRICS),
+    ("Summary", "Metrics of a time, and of the time before it.", SUMMARY),
+    ("Now", "How many conversations stand where.", "open: int, unattended: int, unassigned: int, pending: int"),
+    (
+        "AgentNow",
+        "What an agent has.",
+        "id: int, name: text, email: text, thumbnail: text, availability: text, metric: {open: int, unattended: int}",
+    ),
     (
         "Hit",
         "A conversation that a search found, with what was said.",
@@ -210,6 +218,10 @@ pub const SHAPES: &[Shape] = &[
     ),
 ];
 
+const METRICS: &str = "conversations_count: num, incoming_messages_count: num, outgoing_messages_count: num, \
+    avg_first_response_time: num, avg_resolution_time: num, resolutions_count: num, reply_time: num";
+const SUMMARY: &str = "conversations_count: num, incoming_messages_count: num, outgoing_messages_count: num, \
+    avg_first_response_time: num, avg_resolution_time: num, resolutions_count: num, reply_time: num, previous: Metrics";
 const INBOX_SLIM: &str = "id: int, avatar_url: text, channel_id: int, name: text, channel_type: text, provider: null";
 
 /// Named sets of words.

@@ -71,5 +71,6 @@ pub(super) const GROUPS: &[(&str, &[Operation])] = &[
     ("Messages", desk::MESSAGES),
     ("Agents, teams and bots", settings::PEOPLE),
     ("Settings", settings::SETTINGS),
+    ("Reports", settings::REPORTS),
     ("Probes", client::PROBES),
 ];

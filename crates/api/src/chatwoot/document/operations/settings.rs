@@ -6,6 +6,10 @@ use super::{NO_CONTENT, Operation, op};
 const AGENT_BODY: &str = "name?: text, email?: text, role?: 'agent'|'administrator', availability?: 'online'|'offline'|'busy', auto_offline?: bool";
 const TEAM_BODY: &str = "name?: text, description?: text|null, allow_auto_assign?: bool";
 
+const REPORT_QUERY: &str = "metric?: text, type: 'account'|'agent'|'inbox'|'label'|'team', id?: int|text, since?: int, \
+    until?: int, group_by?: text, timezone_offset?: num, business_hours?: bool";
+const ATTRIBUTE_BODY: &str = "attribute_display_name?: text, attribute_display_type?: int|text, \
+    attribute_description?: text, attribute_key: text, attribute_values?: [text], attribute_model: int|text";
 const BOT_BODY: &str =
     "name?: text, description?: text|null, outgoing_url?: text|null, bot_type?: text|int, bot_config?: object";
 const RULE_BODY: &str = "name?: text, description?: text|null, event_name?: text, conditions?: [Condition], \
@@ -77,7 +81,7 @@ pub(super) const SETTINGS: &[Operation] = &[
         "A/custom_attribute_definitions",
         Admin,
         "",
-        "attribute_display_name?: text, attribute_display_type?: int|text, attribute_description?: text, attribute_key: text, attribute_values?: [text], attribute_model: int|text",
+        ATTRIBUTE_BODY,
         "AttributeDefinition",
         "Defines an attribute.",
     ),
@@ -89,4 +93,35 @@ pub(super) const SETTINGS: &[Operation] = &[
     op("PUT PATCH", "A/automation_rules/{rule}", Admin, "", RULE_BODY, "{payload: AutomationRule}", "Changes a rule."),
     op("DELETE", "A/automation_rules/{rule}", Admin, "", "", "", "Deletes a rule."),
     op("POST", "A/automation_rules/{rule}/clone", Admin, "", "", "{payload: AutomationRule}", "Copies a rule."),
+];
+
+/// Reports, under a version of their own.
+pub(super) const REPORTS: &[Operation] = &[
+    op(
+        "GET",
+        "/api/v2/accounts/{account}/reports",
+        Admin,
+        REPORT_QUERY,
+        "",
+        "[{value: num, timestamp: int, count?: int}]",
+        "A metric over time.",
+    ),
+    op(
+        "GET",
+        "/api/v2/accounts/{account}/reports/summary",
+        Admin,
+        REPORT_QUERY,
+        "",
+        "Summary",
+        "All metrics of a time, and of the time before.",
+    ),
+    op(
+        "GET",
+        "/api/v2/accounts/{account}/reports/conversations",
+        Admin,
+        "type: 'account'|'agent', team_id?: int, user_id?: int, page?: int",
+        "",
+        "Now|[AgentNow]",
+        "Where conversations stand now.",
+    ),
 ];
