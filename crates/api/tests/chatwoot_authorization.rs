@@ -150,6 +150,12 @@ const ROWS: &[(&str, Who, &str)] = &[
     ("PATCH A/automation_rules/{rule}", Admin, NAMED),
     ("DELETE A/automation_rules/{rule}", Admin, NONE),
     ("POST A/automation_rules/{rule}/clone", Admin, NONE),
+    ("GET A/webhooks", Admin, NONE),
+    ("POST A/webhooks", Admin, r#"{"url":"https://example.com/hook"}"#),
+    ("PUT A/webhooks/{webhook}", Admin, NAMED),
+    ("PATCH A/webhooks/{webhook}", Admin, NAMED),
+    ("DELETE A/webhooks/{webhook}", Admin, NONE),
+    ("POST A/inboxes/{inbox}/reset_secret", Admin, NONE),
     ("GET /api/v2/accounts/{account}/reports", Admin, NONE),
     ("GET /api/v2/accounts/{account}/reports/summary", Admin, NONE),
     ("GET /api/v2/accounts/{account}/reports/conversations", Admin, NONE),
@@ -197,7 +203,19 @@ fn filled(text: &str, ids: &Ids) -> String {
 
 /// Ids of nothing, in account `account`.
 fn nothing(account: &str) -> Ids {
-    let names = ["inbox", "contact", "conversation", "message", "agent", "team", "label", "definition", "bot", "rule"];
+    let names = [
+        "inbox",
+        "contact",
+        "conversation",
+        "message",
+        "agent",
+        "team",
+        "label",
+        "definition",
+        "bot",
+        "rule",
+        "webhook",
+    ];
     names.into_iter().map(|name| (name, "999999".to_owned())).chain([("account", account.to_owned())]).collect()
 }
 
@@ -311,6 +329,7 @@ async fn things(app: &App, slug: &str, account: i64) -> (Ids, String, String) {
     let field = call("/custom_attribute_definitions", json!({"attribute_key": "a", "attribute_model": 0})).await;
     let bot = call("/agent_bots", json!({"name": "a"})).await;
     let rule = call("/automation_rules", serde_json::from_str(RULE).expect("JSON")).await;
+    let hook = call("/webhooks", json!({"url": "https://example.com/hook"})).await;
     let ids = [
         ("account", json!(account)),
         ("inbox", inbox["id"].clone()),
@@ -323,6 +342,7 @@ async fn things(app: &App, slug: &str, account: i64) -> (Ids, String, String) {
         ("definition", field["id"].clone()),
         ("bot", bot["id"].clone()),
         ("rule", rule["id"].clone()),
+        ("webhook", hook["payload"]["webhook"]["id"].clone()),
     ];
     (ids.into_iter().map(|(name, id)| (name, id.to_string())).collect(), door, token)
 }

@@ -7,10 +7,10 @@ pub mod conversation;
 pub mod inbox;
 pub mod message;
 pub mod people;
+pub mod shapes;
 pub mod state;
 pub mod subscription;
 pub mod webhook;
-pub mod shapes;
 
 use serde_json::{Map, Value};
 use tieline_core::time::Micros;

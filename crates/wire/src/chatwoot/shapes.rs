@@ -187,6 +187,12 @@ pub const SHAPES: &[Shape] = &[
         "A bot that has a conversation.",
         "id: int, name: text, description: text|null, thumbnail: text, type: 'agent_bot'",
     ),
+    (
+        "Webhook",
+        "A webhook of the account; with `inbox` it gets the events of that one only.",
+        "id: int, name: text|null, url: text, account_id: int, subscriptions: [text], secret: text, \
+         inbox?: {id: int, name: text}",
+    ),
     ("NoBot", "Nothing.", ""),
     (
         "AutomationRule",

@@ -71,6 +71,7 @@ pub(super) const GROUPS: &[(&str, &[Operation])] = &[
     ("Messages", desk::MESSAGES),
     ("Agents, teams and bots", settings::PEOPLE),
     ("Settings", settings::SETTINGS),
+    ("Webhooks", settings::WEBHOOKS),
     ("Reports", settings::REPORTS),
     ("Probes", client::PROBES),
 ];

@@ -10,6 +10,8 @@ const REPORT_QUERY: &str = "metric?: text, type: 'account'|'agent'|'inbox'|'labe
     until?: int, group_by?: text, timezone_offset?: num, business_hours?: bool";
 const ATTRIBUTE_BODY: &str = "attribute_display_name?: text, attribute_display_type?: int|text, \
     attribute_description?: text, attribute_key: text, attribute_values?: [text], attribute_model: int|text";
+const WEBHOOK_BODY: &str = "url?: text, name?: text|null, subscriptions?: [text]|null, inbox_id?: int|null";
+const MADE_WEBHOOK: &str = "{payload: {webhook: Webhook, id: int}}";
 const BOT_BODY: &str =
     "name?: text, description?: text|null, outgoing_url?: text|null, bot_type?: text|int, bot_config?: object";
 const RULE_BODY: &str = "name?: text, description?: text|null, event_name?: text, conditions?: [Condition], \
@@ -93,6 +95,14 @@ pub(super) const SETTINGS: &[Operation] = &[
     op("PUT PATCH", "A/automation_rules/{rule}", Admin, "", RULE_BODY, "{payload: AutomationRule}", "Changes a rule."),
     op("DELETE", "A/automation_rules/{rule}", Admin, "", "", "", "Deletes a rule."),
     op("POST", "A/automation_rules/{rule}/clone", Admin, "", "", "{payload: AutomationRule}", "Copies a rule."),
+];
+
+pub(super) const WEBHOOKS: &[Operation] = &[
+    op("GET", "A/webhooks", Admin, "", "", "{payload: {webhooks: [Webhook]}}", "Webhooks of the account."),
+    op("POST", "A/webhooks", Admin, "", WEBHOOK_BODY, MADE_WEBHOOK, "Makes a webhook."),
+    op("PUT PATCH", "A/webhooks/{webhook}", Admin, "", WEBHOOK_BODY, MADE_WEBHOOK, "Changes a webhook."),
+    op("DELETE", "A/webhooks/{webhook}", Admin, "", "", "", "Deletes a webhook."),
+    op("POST", "A/inboxes/{inbox}/reset_secret", Admin, "", "", "Inbox", "Gives an inbox's webhook another secret."),
 ];
 
 /// Reports, under a version of their own.
