@@ -33,8 +33,8 @@ pub fn app(hub: Hub) -> (Router, OpenApi) {
 }
 
 /// The OpenAPI documents by their names.
-pub fn documents() -> [(&'static str, OpenApi); 2] {
-    [("v1", v1().1), ("atteny", atteny().1)]
+pub fn documents() -> [(&'static str, OpenApi); 3] {
+    [("v1", v1().1), ("atteny", atteny().1), ("chatwoot", chatwoot::document())]
 }
 
 fn v1() -> (Router<Hub>, OpenApi) {

@@ -247,6 +247,8 @@ pub enum Api {
     V1,
     /// Atteny's
     Atteny,
+    /// That of the API inbox
+    Chatwoot,
 }
 
 /// Limits with a name.

@@ -10,6 +10,7 @@ mod automations;
 mod bots;
 mod contacts;
 mod conversations;
+mod document;
 mod filter;
 mod inboxes;
 mod landing;
@@ -26,6 +27,7 @@ mod spelling;
 mod view;
 mod webhooks;
 
+pub use document::document;
 pub(crate) use refused::render;
 
 use crate::hub::Hub;
@@ -52,9 +54,23 @@ fn add(router: Router<Hub>, path: &str, methods: MethodRouter<Hub>) -> Router<Hu
 
 /// Every route of the dialect.
 pub fn routes(hub: Hub) -> Router {
-    let account = "/api/v1/accounts/{account}";
     let mut router = Router::new();
-    for (path, methods) in [
+    for (path, methods) in account_paths() {
+        router = add(router, &path, methods);
+    }
+    // What a body may have is checked while it is read.
+    router.layer(axum::extract::DefaultBodyLimit::disable()).merge(public::routes()).with_state(hub)
+}
+
+/// The paths of every route, once each; a test wants an operation of the document for each.
+pub fn paths() -> Vec<String> {
+    account_paths().into_iter().chain(public_paths()).map(|(path, _)| path).collect()
+}
+
+/// Routes of the application API and of probes.
+fn account_paths() -> Vec<(String, MethodRouter<Hub>)> {
+    let account = "/api/v1/accounts/{account}";
+    vec![
         ("/api".to_owned(), get(probes::version)),
         ("/health".to_owned(), get(probes::health)),
         ("/api/v1/profile".to_owned(), get(agents::profile).put(agents::update_profile).patch(agents::update_profile)),
@@ -166,11 +182,7 @@ pub fn routes(hub: Hub) -> Router {
             format!("{MESSAGES_ROUTE}/{{message}}"),
             axum::routing::patch(messages::update).put(messages::update).delete(messages::delete),
         ),
-    ] {
-        router = add(router, &path, methods);
-    }
-    // What a body may have is checked while it is read.
-    router.layer(axum::extract::DefaultBodyLimit::disable()).merge(public::routes()).with_state(hub)
+    ]
 }
 
 /// Routes of the client API, for [`public`].

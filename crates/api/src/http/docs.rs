@@ -83,6 +83,7 @@ pub const ERROR_CODES: &[ErrorCode] = codes! {
     429 "daily_quota_exceeded" "Daily quota exceeded": "The key's requests of this day are used up; they begin anew at 00:00 UTC.";
     429 "too_many_streams" "Too many streams": "The tenant, or this server, has as many event streams open as it may. Close one, or wait for `Retry-After` seconds.";
     429 "webhook_limit_reached" "Webhook limit reached": "The tenant has as many webhook endpoints as its plan allows. Delete one; waiting does not help.";
+    429 "automation_limit_reached" "Too many rules": "The tenant has as many automation rules as it may. Delete one; waiting does not help.";
     500 "internal_error" "Internal error": "Something went wrong on our side. Send again later, and quote `requestId` if it stays.";
     503 "log_behind" "Behind for a moment": "The event log is catching up with what was written. Nothing was changed: send again after `Retry-After` seconds.";
     503 "unavailable" "Unavailable for a moment": "The server cannot write just now. Nothing was changed: send again after `Retry-After` seconds.";

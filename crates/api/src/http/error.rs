@@ -39,7 +39,8 @@ impl Dialect {
     pub fn of_path(path: &str) -> Dialect {
         let under =
             |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if ["/public/api", "/api/v1/accounts", "/api/v1/profile", "/api/v2"].into_iter().any(under) {
+        let probe = ["/api", "/health"].contains(&path);
+        if probe || ["/public/api", "/api/v1/accounts", "/api/v1/profile", "/api/v2"].into_iter().any(under) {
             Dialect::Chatwoot
         } else if under("/api") {
             Dialect::Atteny

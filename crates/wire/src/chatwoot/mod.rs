@@ -7,6 +7,7 @@ pub mod conversation;
 pub mod inbox;
 pub mod message;
 pub mod people;
+pub mod shapes;
 pub mod state;
 pub mod subscription;
 pub mod webhook;
