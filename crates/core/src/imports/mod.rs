@@ -3,8 +3,9 @@
 //!
 //! Everything is taken over once: [`find`] and [`remember`] keep, beside each row that is made, which one of theirs it was,
 //! in the same transaction. So an import that broke off goes on, and one that is run again brings what is new there. What
-//! is known already stays as it is here. History is no news: nothing that is taken over becomes an event, so no webhook, no
-//! rule and no timer of ours reacts to it; lists and totals count it. The verbs stand beside their nouns.
+//! is known already stays as it is here. History is no news: no contact, conversation or message that is taken over becomes
+//! an event, so no webhook and no rule reacts to it; lists and totals count it. An inbox is made here and says so. The verbs
+//! stand beside their nouns.
 
 mod settings;
 mod sql;

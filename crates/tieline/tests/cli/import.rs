@@ -390,6 +390,13 @@ fn sum(counts: &Value) -> i64 {
     counts.as_object().unwrap().values().filter_map(Value::as_i64).sum()
 }
 
+/// Names of what happened, but for the inboxes that were made.
+async fn news(client: &Client) -> Vec<String> {
+    let events = client.get("/v1/events?limit=100").await.1;
+    let names = events["data"].as_array().unwrap().iter().filter_map(|event| event["type"].as_str());
+    names.filter(|name| !name.starts_with("inbox.")).map(str::to_owned).collect()
+}
+
 /// Where the importing process is when it is killed.
 enum Killed {
     Command,
@@ -473,16 +480,16 @@ async fn comes_over(to: Place, killed: Killed) {
     // History is no news; what happens now is, and clients that knew the old place find the same names here.
     let key = to.run(&["key", "create", "--tenant", "shop", "--name", "k", "--scopes", "full_access", "--json"]).json();
     let client = Client::new(&server.url, key["key"].as_str().unwrap());
-    assert_eq!(client.get("/v1/events").await.1["data"], json!([]));
+    assert_eq!(news(&client).await, Vec::<String>::new());
     let landing = json!({"source_id": "c-3", "message": {"content": "Still there?"}});
     let (status, landed) = client.post(&door, &landing).await;
     assert_eq!((status, &landed["created"]), (200, &json!({"contact": false, "conversation": false, "message": true})));
     // On PostgreSQL it gets its place in the log a moment later.
-    let (since, mut events) = (Instant::now(), json!([]));
-    while events == json!([]) && since.elapsed() < PATIENCE {
-        events = client.get("/v1/events").await.1["data"].clone();
+    let (since, mut events) = (Instant::now(), Vec::new());
+    while events.is_empty() && since.elapsed() < PATIENCE {
+        events = news(&client).await;
     }
-    assert_eq!(events[0]["type"], "message.received");
+    assert_eq!(events[0], "message.received");
 }
 
 #[tokio::test(flavor = "multi_thread")]
