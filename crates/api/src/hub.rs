@@ -1,8 +1,10 @@
 //! What every handler works with: the database, the keys to secrets, the egress guard, and what is kept in memory.
 
 use crate::caller::Principals;
+use crate::chatwoot::room::Rooms;
 use crate::http::address::TrustedProxies;
 use crate::limits::Failures;
+use crate::presence::Presence;
 use crate::requests::RequestLog;
 use crate::v1::stream::Streams;
 use std::sync::Arc;
@@ -26,6 +28,8 @@ struct Inner {
     meters: Meters,
     failures: Failures,
     requests: RequestLog,
+    rooms: Rooms,
+    presence: Arc<Presence>,
 }
 
 /// What a hub is made of.
@@ -53,7 +57,15 @@ impl Hub {
     pub fn new(parts: Parts) -> Hub {
         let meters = Meters::new(uuid::Uuid::now_v7());
         let requests = RequestLog::new(parts.db.clone());
-        Hub(Arc::new(Inner { parts, streams: Streams::default(), meters, failures: Failures::default(), requests }))
+        Hub(Arc::new(Inner {
+            parts,
+            streams: Streams::default(),
+            meters,
+            failures: Failures::default(),
+            requests,
+            rooms: Rooms::default(),
+            presence: Arc::default(),
+        }))
     }
     /// What everybody who asks has used.
     pub fn meters(&self) -> &Meters {
@@ -66,6 +78,14 @@ impl Hub {
     /// Who failed to say who they are.
     pub(crate) fn failures(&self) -> &Failures {
         &self.0.failures
+    }
+    /// Who is told on `/cable`.
+    pub(crate) fn rooms(&self) -> &Rooms {
+        &self.0.rooms
+    }
+    /// Who is there.
+    pub fn presence(&self) -> &Arc<Presence> {
+        &self.0.presence
     }
     /// The event streams that are open.
     pub fn streams(&self) -> &Streams {

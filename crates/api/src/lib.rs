@@ -14,6 +14,7 @@ pub mod limits;
 mod members;
 mod once;
 pub mod operations;
+pub mod presence;
 pub mod requests;
 pub mod setup;
 pub mod v1;

@@ -6,6 +6,7 @@ use super::contacts::reach;
 use super::messages::{append, new_message};
 use super::params::{Number, Params};
 use super::refused::Refused;
+use super::room::{self, Speaker};
 use crate::http::reply::Json;
 use crate::http::request::Path;
 use crate::hub::Hub;
@@ -229,23 +230,31 @@ pub async fn toggle_status(
     }})))
 }
 
-/// A program that types is told so; nobody is shown it yet, because agents' screens learn it over the stream only.
+/// Whoever listens on `/cable` learns that somebody types, and the webhooks that ask for it.
 pub async fn typing(
     State(hub): State<Hub>,
     agent: Agent,
     Path((_, number)): OfAccount,
     params: Params,
 ) -> Result<StatusCode> {
-    let ctx = agent.ctx();
+    let (ctx, who) = (agent.ctx(), agent.clone());
+    let is_private = params.truth("is_private").unwrap_or(false);
+    let is_on = typing_status(&params);
     let told = hub.db.write(move |tx| {
-        let conversation = agent.conversation(tx, number.0)?.id;
-        let is_private = params.truth("is_private").unwrap_or(false);
-        match typing_status(&params) {
-            Some(is_on) => conversations::typing(tx, &ctx, &Typing { conversation, is_on, is_private }),
-            None => Ok(()),
+        let conversation = who.conversation(tx, number.0)?.id;
+        if let Some(is_on) = is_on {
+            conversations::typing(tx, &ctx, &Typing { conversation, is_on, is_private })?;
         }
+        Ok::<_, Error>(conversation)
     });
-    told.await?;
+    let conversation = told.await?;
+    if let Some(is_on) = is_on {
+        let user = match &agent.bot {
+            Some(bot) => bot_shapes::sender(bot),
+            None => people::sender(&agent.scene().shown(agent.user.clone())),
+        };
+        room::typing(&hub, &agent.scene(), conversation, Speaker::User(agent.user.id), user, is_on, is_private).await?;
+    }
     Ok(StatusCode::OK)
 }
 
@@ -277,7 +286,8 @@ pub async fn assign(
             };
             let command = Update { agent: Some(user.as_ref().map(|user| user.id)), ..unchanged(v.id) };
             conversations::update(tx, &ctx, &command)?;
-            return Ok::<_, Error>(user.map(|user| people::agent(&user, ctx.tenant.0)));
+            let scene = agent.scene();
+            return Ok::<_, Error>(user.map(|user| people::agent(&scene.shown(user), ctx.tenant.0)));
         }
         let team = match params.number("team_id").filter(|number| *number != 0) {
             Some(number) => Some(teams::by_number(tx, ctx.tenant, number)?),

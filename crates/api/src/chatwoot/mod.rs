@@ -8,6 +8,7 @@ mod agent;
 mod agents;
 mod automations;
 mod bots;
+mod cable;
 mod contacts;
 mod conversations;
 mod document;
@@ -20,9 +21,11 @@ mod params;
 mod people;
 mod probes;
 mod public;
+mod pubsub;
 mod queue;
 mod refused;
 mod reports;
+pub(crate) mod room;
 mod spelling;
 mod view;
 mod webhooks;
@@ -54,7 +57,7 @@ fn add(router: Router<Hub>, path: &str, methods: MethodRouter<Hub>) -> Router<Hu
 
 /// Every route of the dialect.
 pub fn routes(hub: Hub) -> Router {
-    let mut router = Router::new();
+    let mut router = Router::new().route("/cable", get(cable::open));
     for (path, methods) in account_paths() {
         router = add(router, &path, methods);
     }

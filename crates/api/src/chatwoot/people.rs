@@ -33,6 +33,8 @@ pub async fn account(agent: Agent) -> Json<Value> {
 pub(super) fn active(read: &mut Read, agent: &Agent) -> tieline_core::Result<Vec<User>> {
     let mut found = users::list(read, agent.tenant.live(), Page::first(LIST_LIMIT))?;
     found.retain(|user| user.is_active);
+    let scene = agent.scene();
+    let mut found: Vec<User> = found.into_iter().map(|user| scene.shown(user)).collect();
     found.sort_by_key(|user| (user.name.to_lowercase(), user.number));
     Ok(found)
 }

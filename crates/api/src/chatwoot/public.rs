@@ -5,6 +5,7 @@ use super::contacts::annotation;
 use super::messages::{append, content};
 use super::params::{self, Number, Params, with_files};
 use super::refused::Refused;
+use super::room::{self, Speaker};
 use super::view::{Scene, public_messages};
 use super::{Result, add, public_paths};
 use crate::http::reply::Json;
@@ -354,6 +355,8 @@ pub async fn typing(
         let (ctx, conversation) = (door.ctx(&hub, &id, Some(&contact)), v.id);
         let typing = conversations::Typing { conversation, is_on, is_private: false };
         hub.db.write(move |tx| conversations::typing(tx, &ctx, &typing)).await?;
+        let user = contact_shapes::sender(&contact);
+        room::typing(&hub, &door.scene, v.id, Speaker::Contact(contact.id), user, is_on, false).await?;
     }
     Ok(StatusCode::OK)
 }

@@ -1,6 +1,8 @@
 //! Gathers what a shape needs around a record, each user, team and inbox once for an answer.
 
+use super::pubsub;
 use crate::hub::Hub;
+use crate::presence::{Person, Presence};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -19,7 +21,7 @@ use tieline_core::messages::{self, Message, Order};
 use tieline_core::secrets::Keyring;
 use tieline_core::teams::{self, Team};
 use tieline_core::tenants::Tenant;
-use tieline_core::users::{self, ACCESS_TOKEN_CONTEXT, User};
+use tieline_core::users::{self, ACCESS_TOKEN_CONTEXT, Availability, User};
 use tieline_core::{Result, webhooks};
 use tieline_db::Read;
 use tieline_delivery::SECRET_CONTEXT;
@@ -40,6 +42,8 @@ pub(super) struct Scene {
     is_admin: bool,
     /// The user who looks; none for a program or a customer.
     viewer: Option<UserId>,
+    presence: Arc<Presence>,
+    now: i64,
 }
 
 impl Scene {
@@ -51,6 +55,8 @@ impl Scene {
             keyring: hub.keyring.clone(),
             is_admin,
             viewer: None,
+            presence: hub.presence().clone(),
+            now: hub.db.now(),
         }
     }
     /// The same, as a user sees it.
@@ -77,11 +83,25 @@ impl Scene {
     }
     /// The same for a user.
     pub fn user_pubsub_token(&self, user: &User) -> String {
-        token::short(self.keyring.subkey(&format!("stream of user {}/{}", self.live.0, user.number)))
+        pubsub::of_user(&self.keyring, self.live, user.number)
     }
-    /// A user with the availability that others see.
-    pub fn shown(&self, user: User) -> User {
+    /// The same at the present time.
+    pub fn now(&self, hub: &Hub) -> Scene {
+        Scene { now: hub.db.now(), ..self.clone() }
+    }
+    /// A user with the availability that others see: whoever has no screen open is away, unless they want to count as there.
+    pub fn shown(&self, mut user: User) -> User {
+        if user.is_auto_offline && !self.presence.is_here(self.tenant, Person::User(user.number), self.now) {
+            user.availability = Availability::Offline;
+        }
         user
+    }
+    /// A contact with whether they are there.
+    fn noticed(&self, contact: &Contact, mut view: Value) -> Value {
+        if self.presence.is_here(self.tenant, Person::Contact(contact.number), self.now) {
+            view["availability_status"] = "online".into();
+        }
+        view
     }
     /// A contact as the client API shows it.
     pub fn public_contact(&self, contact: &Contact, at: &ContactInbox) -> Value {
@@ -115,7 +135,9 @@ impl View<'_> {
     fn user(&mut self, read: &mut Read, id: UserId) -> Result<Option<User>> {
         Ok(match self.users.entry(id) {
             Entry::Occupied(entry) => entry.get().clone(),
-            Entry::Vacant(entry) => entry.insert(users::find(read, self.scene.live, id)?).clone(),
+            Entry::Vacant(entry) => {
+                entry.insert(users::find(read, self.scene.live, id)?.map(|user| self.scene.shown(user))).clone()
+            }
         })
     }
     fn team(&mut self, read: &mut Read, id: TeamId) -> Result<Option<Team>> {
@@ -173,7 +195,7 @@ impl View<'_> {
         let addresses = contact_inboxes::of_contact(read, self.scene.tenant, found.id)?;
         let addresses: Result<Vec<_>> =
             addresses.into_iter().map(|at| Ok((at.clone(), self.inbox_of(read, at.inbox)?))).collect();
-        Ok(contact::with_inboxes(found, &addresses?))
+        Ok(self.scene.noticed(found, contact::with_inboxes(found, &addresses?)))
     }
 
     fn sender(&mut self, read: &mut Read, v: &Conversation, m: &Message) -> Result<Option<Value>> {
@@ -217,7 +239,8 @@ impl View<'_> {
         Ok(message::public(m, place, sender))
     }
 
-    fn pushed(&mut self, read: &mut Read, v: &Conversation, m: &Message, unread: i64) -> Result<Value> {
+    /// A message as it is inside a conversation.
+    pub fn pushed(&mut self, read: &mut Read, v: &Conversation, m: &Message, unread: i64) -> Result<Value> {
         let m = &self.linked(read, m);
         let (place, sender) = (self.place(read, v, unread)?, self.sender(read, v, m)?);
         Ok(message::pushed(m, place, sender))
@@ -253,7 +276,10 @@ impl View<'_> {
             is_verified: at.flatten().is_some_and(|at| at.is_verified),
             unread,
         };
-        Ok(conversation::conversation(&around, last, last_said))
+        let mut view = conversation::conversation(&around, last, last_said);
+        let sender = view["meta"]["sender"].take();
+        view["meta"]["sender"] = self.scene.noticed(&v.contact, sender);
+        Ok(view)
     }
 
     /// Who has a conversation, as a sender.

@@ -8,10 +8,9 @@ use axum::extract::{ConnectInfo, Request};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use std::{future::Future, io, sync::Arc, time::Duration};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 use tower::Service;
@@ -67,7 +66,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_header_size(limits.header_bytes);
     let slots = Arc::new(Semaphore::new(limits.connections));
-    let graceful = GracefulShutdown::new();
+    let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -88,18 +87,27 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
             request.extensions_mut().insert(ConnectInfo(peer));
             router.clone().call(request)
         });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
+        let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service).with_upgrades();
+        let mut stopped = stopped.clone();
         connections.spawn(async move {
+            let mut connection = std::pin::pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = async { drop(stopped.wait_for(|stopped| *stopped).await) } => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
             // A connection's own end (reset, timeout, nonsense) is the client's affair.
-            if let Err(error) = connection.await {
+            if let Err(error) = ended {
                 tracing::trace!("connection ended: {error}");
             }
             drop(slot);
         });
     }
     drop(listener);
-    let drained = tokio::time::timeout(limits.grace, graceful.shutdown()).await;
-    while connections.try_join_next().is_some() {}
+    let _ = stop.send(true);
+    let drained = tokio::time::timeout(limits.grace, async { while connections.join_next().await.is_some() {} }).await;
     let open = connections.len();
     connections.shutdown().await;
     if drained.is_ok() { Ended::Drained } else { Ended::Cut(open) }

@@ -63,6 +63,11 @@ impl Streams {
         self.stop.send_replace(true);
     }
 
+    /// True once all streams are to end.
+    pub fn ending(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
     fn enter(&self, tenant: TenantId) -> std::result::Result<(), Error> {
         let mut open = self.open.lock().map_err(|_| Error::internal("a stream panicked"))?;
         let (all, own) = (open.values().sum::<usize>(), open.get(&tenant).copied().unwrap_or(0));

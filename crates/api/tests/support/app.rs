@@ -146,6 +146,11 @@ impl App {
         app
     }
 
+    /// Every route, for a listener of the test's own.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     /// The same database served anew, as after a restart.
     pub fn restarted(self) -> App {
         let (hub, router, validators) = serve(&self.db, self.folder.path());

@@ -2,14 +2,14 @@
 //! belongs to one contact; a contact may have many.
 
 mod meet;
+mod pubsub;
 mod sql;
 
 pub use meet::{Meet, Met, meet};
+pub use pubsub::{by_pubsub_token, pubsub_token};
 
 use crate::ctx::Ctx;
 use crate::ids::{ContactId, InboxId, TenantId};
-use crate::keys::token;
-use crate::secrets::Keyring;
 use crate::{Error, Result};
 use tieline_db::{Read, Row, Tx, params};
 
@@ -49,14 +49,14 @@ fn contact_inbox(row: &Row) -> tieline_db::Result<ContactInbox> {
     })
 }
 
-/// What a contact subscribes to its conversations with.
-pub fn pubsub_token(keyring: &Keyring, tenant: TenantId, at: &ContactInbox) -> String {
-    token::short(keyring.subkey(&format!("stream of contact {}/{}", tenant.0, at.number)))
-}
-
 /// The address of an inbox, if somebody has it.
 pub fn find(read: &mut Read, tenant: TenantId, inbox: InboxId, source_id: &str) -> Result<Option<ContactInbox>> {
     Ok(read.opt(sql::GET, &params![tenant.0, inbox.0, source_id], contact_inbox)?)
+}
+
+/// The address with this number.
+pub fn by_number(read: &mut Read, tenant: TenantId, number: i64) -> Result<Option<ContactInbox>> {
+    Ok(read.opt(sql::BY_NUMBER, &params![tenant.0, number], contact_inbox)?)
 }
 
 /// The newest of this name in any inbox of the tenant.

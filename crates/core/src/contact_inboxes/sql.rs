@@ -12,6 +12,7 @@ macro_rules! select {
 }
 
 pub const GET: &str = select!("where tenant_id = $1 and inbox_id = $2 and source_id = $3");
+pub const BY_NUMBER: &str = select!("where tenant_id = $1 and number = $2");
 pub const OF_CONTACT: &str = select!("where tenant_id = $1 and contact_id = $2 order by number desc limit $3");
 pub const BY_SOURCE: &str = select!(
     "where tenant_id = $1 and source_id = $2 and inbox_id in (select id from inboxes where tenant_id = $1) \
