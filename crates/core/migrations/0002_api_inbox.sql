@@ -139,3 +139,49 @@ create table report_hours (
 alter table events add column state text;
 -- Somebody asks for it in this partition: there is, or was, an endpoint of such a format.
 alter table tenants add column keeps_state boolean not null default false;
+
+-- How a label looks where labels have colours.
+alter table tags add column color text not null default '#1f93ff';
+alter table tags add column is_in_sidebar boolean not null default true;
+-- What a definition says beside its name, and the kind of value in another dialect's words where ours are fewer.
+alter table custom_fields add column description text;
+alter table custom_fields add column display text;
+
+-- Texts that people say again and again.
+create table snippets (
+  tenant_id bigint not null,
+  id uuid not null,
+  number bigint not null,
+  shortcut text not null,
+  text text not null,
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (tenant_id, id)
+) {{without_rowid}};
+create unique index snippets_number on snippets (tenant_id, number);
+create unique index snippets_shortcut on snippets (tenant_id, shortcut);
+
+-- What we note of a contact.
+create table contact_notes (
+  tenant_id bigint not null,
+  contact_id uuid not null,
+  id uuid not null,
+  number bigint not null,
+  user_id uuid,                        -- who wrote it
+  text text not null,
+  created_at bigint not null,
+  updated_at bigint not null,
+  primary key (tenant_id, contact_id, id)
+) {{without_rowid}};
+create unique index contact_notes_number on contact_notes (tenant_id, contact_id, number);
+
+-- Surveys of satisfaction, one of a conversation. Who answers knows the conversation's id alone.
+create table surveys (
+  conversation_id uuid primary key,
+  tenant_id bigint not null,
+  message_id uuid not null,
+  rating bigint,
+  feedback text,
+  asked_at bigint not null,
+  answered_at bigint
+) {{without_rowid}};

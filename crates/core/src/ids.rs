@@ -52,6 +52,10 @@ nouns! {
     AutomationNoun = "rule";
     /// Id of a bot.
     BotNoun = "bot";
+    /// Id of a snippet.
+    SnippetNoun = "snip";
+    /// Id of a note on a contact.
+    NoteNoun = "note";
 }
 
 /// Id of a conversation, `conv_…`.
@@ -86,6 +90,10 @@ pub type RequestLogId = Id<RequestNoun>;
 pub type AutomationId = Id<AutomationNoun>;
 /// Id of a bot, `bot_…`.
 pub type BotId = Id<BotNoun>;
+/// Id of a snippet, `snip_…`.
+pub type SnippetId = Id<SnippetNoun>;
+/// Id of a note on a contact, `note_…`.
+pub type NoteId = Id<NoteNoun>;
 
 impl<N> Id<N> {
     /// Wraps a raw id.

@@ -25,6 +25,8 @@ pub mod passwords;
 pub mod reports;
 pub mod requests;
 pub mod secrets;
+pub mod snippets;
+pub mod surveys;
 pub mod tags;
 pub mod teams;
 pub mod tenants;

@@ -20,7 +20,6 @@ use tieline_core::conversations::status::Status;
 use tieline_core::conversations::{self, Amend, Conversation, Looker, OpenIn, Priority, Typing, Update};
 use tieline_core::ctx::Ctx;
 use tieline_core::error::{Error, Kind};
-use tieline_core::ids::ConversationId;
 use tieline_core::{inboxes, teams, users};
 use tieline_db::Tx;
 use tieline_wire::chatwoot::{bot as bot_shapes, conversation as shapes, people};
@@ -37,20 +36,6 @@ pub(super) fn standing(word: &str) -> Option<(Vec<Status>, Option<bool>)> {
         "all" => (Vec::new(), None),
         _ => return None,
     })
-}
-
-/// An update that changes nothing.
-pub(super) fn unchanged(conversation: ConversationId) -> Update {
-    Update {
-        conversation,
-        status: None,
-        snoozed_until: None,
-        subject: None,
-        team: None,
-        agent: None,
-        custom_fields: Default::default(),
-        metadata: None,
-    }
 }
 
 /// Whether somebody began to write, or stopped; none for another word.
@@ -76,7 +61,7 @@ pub(super) fn set_status(
     let is_there = statuses.contains(&v.status) && until.is_none();
     if !is_there {
         let snoozed_until = (status == Status::Snoozed).then_some(until);
-        conversations::update(tx, ctx, &Update { status: Some(status), snoozed_until, ..unchanged(v.id) })?;
+        conversations::update(tx, ctx, &Update { status: Some(status), snoozed_until, ..Update::none(v.id) })?;
     }
     let held = Amend { is_held: Some(is_held.unwrap_or(false)), ..Amend::default() };
     conversations::amend(tx, ctx, v.id, &held)
@@ -181,10 +166,20 @@ pub async fn update(
     Path((_, number)): OfAccount,
     params: Params,
 ) -> Result<Json<Value>> {
-    let scene = agent.scene();
-    let amend = Amend { priority: priority(&params)?, ..Amend::default() };
-    let v = amended(hub.clone(), agent, number.0, amend).await?;
-    let view = hub.db.read(move |read| scene.view().conversation(read, &v));
+    let (scene, ctx, priority) = (agent.scene(), agent.ctx(), priority(&params)?);
+    let set = params.object("custom_attributes");
+    let view = hub.db.write(move |tx| {
+        let v = agent.conversation(tx, number.0)?;
+        // Set beside those there are: the whole list is replaced by a call of its own.
+        let custom_fields = set.clone().map(|set| {
+            let mut values =
+                serde_json::from_str::<serde_json::Map<String, Value>>(&v.custom_fields).unwrap_or_default();
+            values.extend(set);
+            Value::Object(values).to_string()
+        });
+        let v = conversations::amend(tx, &ctx, v.id, &Amend { priority, custom_fields, ..Amend::default() })?;
+        scene.view().conversation(tx, &v)
+    });
     Ok(Json(view.await?))
 }
 
@@ -216,7 +211,7 @@ pub async fn toggle_status(
         let mut after = set_status(tx, &ctx, &v, word, until(&params))?;
         // An agent who opens a conversation takes it on.
         if word == "open" && shapes::status(&v) != "open" && !agent.is_admin() {
-            let take = Update { agent: Some(Some(agent.user.id)), ..unchanged(v.id) };
+            let take = Update { agent: Some(Some(agent.user.id)), ..Update::none(v.id) };
             after = conversations::update(tx, &ctx, &take)?.conversation;
         }
         Ok::<_, Error>((after, false))
@@ -284,7 +279,7 @@ pub async fn assign(
                 Some(number) => optional(users::by_number(tx, agent.tenant.live(), number))?,
                 None => None,
             };
-            let command = Update { agent: Some(user.as_ref().map(|user| user.id)), ..unchanged(v.id) };
+            let command = Update { agent: Some(user.as_ref().map(|user| user.id)), ..Update::none(v.id) };
             conversations::update(tx, &ctx, &command)?;
             let scene = agent.scene();
             return Ok::<_, Error>(user.map(|user| people::agent(&scene.shown(user), ctx.tenant.0)));
@@ -293,7 +288,7 @@ pub async fn assign(
             Some(number) => Some(teams::by_number(tx, ctx.tenant, number)?),
             None => None,
         };
-        let command = Update { team: Some(team.as_ref().map(|team| team.id)), ..unchanged(v.id) };
+        let command = Update { team: Some(team.as_ref().map(|team| team.id)), ..Update::none(v.id) };
         conversations::update(tx, &ctx, &command)?;
         Ok(team.map(|team| people::raw_team(&team, ctx.tenant.0)))
     });

@@ -30,8 +30,27 @@ pub(super) const CONTENT_LIMIT: usize = 150_000;
 const PAGE: i64 = 20;
 const AFTER: i64 = 100;
 const SPAN: i64 = 1000;
-/// Content types that need items.
-const WITH_ITEMS: [&str; 4] = ["input_select", "cards", "form", "article"];
+/// Content types that need items, and what an item may have.
+const WITH_ITEMS: [(&str, &[&str]); 4] = [
+    ("input_select", &["title", "value"]),
+    ("cards", &["title", "description", "media_url", "actions"]),
+    (
+        "form",
+        &[
+            "type",
+            "placeholder",
+            "label",
+            "name",
+            "options",
+            "default",
+            "required",
+            "pattern",
+            "title",
+            "pattern_error",
+        ],
+    ),
+    ("article", &["title", "description", "link"]),
+];
 /// All content types.
 const CONTENT_TYPES: [&str; 13] = [
     TEXT,
@@ -52,8 +71,23 @@ const CONTENT_TYPES: [&str; 13] = [
 type OfConversation = Path<(Number, Number)>;
 type OfMessage = Path<(Number, Number, Number)>;
 
+/// Messages that a conversation takes in [`WINDOW_US`].
+const FLOOD: i64 = 200;
+/// A minute, microseconds.
+const WINDOW_US: i64 = 60_000_000;
+
 /// Appends a message; a repeated source id gives the message that has it.
+///
+/// Errors: 422 when the conversation got too many in the last minute.
 pub(super) async fn append(hub: &Hub, ctx: Ctx, conversation: ConversationId, message: NewMessage) -> Result<Appended> {
+    let tenant = ctx.tenant;
+    let is_flooded = hub.db.read(move |read| {
+        let at = messages::nth_newest(read, tenant, conversation, FLOOD)?;
+        Ok::<_, Error>(at.is_some_and(|at| at > read.now() - WINDOW_US))
+    });
+    if is_flooded.await? {
+        return Err(Refused::unprocessable("Too many messages"));
+    }
     let command = Append { ctx: ctx.clone(), once: None, conversation, message };
     match hub.db.submit::<AppendVerb>(command).await? {
         Reply::Done(done) => {
@@ -109,6 +143,37 @@ pub(super) fn external_created_at(params: &Params) -> Option<i64> {
     seconds.or_else(|| Micros::parse(&params.text("external_created_at")?, "").ok().map(|at| at.0))
 }
 
+/// Whether what a kind of content is made of is there, and nothing else.
+///
+/// Errors: 422 in Chatwoot's words.
+fn check_items(kind: &str, attributes: &Map<String, Value>) -> Result<()> {
+    let refused = |text: &str| Err(Refused::unprocessable(&format!("Validation failed: Content attributes {text}")));
+    let Some((_, allowed)) = WITH_ITEMS.iter().find(|(name, _)| *name == kind) else { return Ok(()) };
+    let items = match attributes.get("items").and_then(Value::as_array) {
+        Some(items) if items.iter().all(Value::is_object) => items,
+        _ => return refused("Items should be present."),
+    };
+    if items.is_empty() {
+        return refused("At least one item is required.");
+    }
+    let unknown = |object: &Value, allowed: &[&str]| {
+        let keys = object.as_object().into_iter().flat_map(Map::keys);
+        let wrong: Vec<String> = keys.filter(|key| !allowed.contains(&key.as_str())).cloned().collect();
+        (!wrong.is_empty()).then(|| Value::from(wrong).to_string())
+    };
+    for item in items {
+        if let Some(wrong) = unknown(item, allowed) {
+            return refused(&format!("contains invalid keys for items : {wrong}"));
+        }
+        for action in item["actions"].as_array().into_iter().flatten() {
+            if let Some(wrong) = unknown(action, &["text", "type", "payload", "uri"]) {
+                return refused(&format!("contains invalid keys for actions under items : {wrong}"));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The message that a request describes.
 pub(super) async fn new_message(
     hub: &Hub,
@@ -123,11 +188,7 @@ pub(super) async fn new_message(
     }
     let mut attributes = params.object("content_attributes").unwrap_or_default();
     attributes.retain(|_, value| !value.is_null());
-    let items =
-        attributes.get("items").and_then(Value::as_array).is_some_and(|items| items.iter().all(Value::is_object));
-    if WITH_ITEMS.contains(&kind.as_str()) && !items {
-        return Err(Refused::unprocessable("Validation failed: Content attributes Items should be present."));
-    }
+    check_items(&kind, &attributes)?;
     let private = params.truth("private") == Some(true);
     let (direction, author_type) = match params.word("message_type").as_deref() {
         Some("incoming" | "0") if !may_come_in || v.channel != Channel::Api => {
@@ -206,21 +267,32 @@ pub async fn create(
     Ok(Json(view.await?))
 }
 
-/// A page of messages, oldest first.
+/// A page of messages, by the time at which their senders say they were said. Pages themselves go by the order in which
+/// messages came: a late one is in the newest page, at its place there.
 fn page(read: &mut Read, tenant: TenantId, v: &Conversation, params: &Params) -> tieline_core::Result<Vec<Message>> {
     let (after, before) = (params.number("after"), params.number("before"));
-    Ok(match (after, before) {
-        (Some(after), Some(before)) => {
-            let list = messages::list(read, tenant, v.id, Order::OldestFirst, Some(after.saturating_sub(1)), SPAN)?;
-            list.into_iter().filter(|message| message.number < before).collect()
+    let said_only = params.truth("filter_internal_messages") == Some(true);
+    let (order, mut start, limit) = match (after, before) {
+        (Some(after), Some(_)) => (Order::OldestFirst, Some(after.saturating_sub(1)), SPAN),
+        (Some(after), None) => (Order::OldestFirst, Some(after), AFTER),
+        (None, before) => (Order::NewestFirst, before, PAGE),
+    };
+    let mut found: Vec<Message> = Vec::new();
+    loop {
+        let batch = messages::list(read, tenant, v.id, order, start, limit)?;
+        let is_last = (batch.len() as i64) < limit;
+        start = batch.last().map(|message| message.number).or(start);
+        found.extend(batch.into_iter().filter(|message| !said_only || message.direction.is_said()));
+        if is_last || found.len() as i64 >= limit {
+            break;
         }
-        (Some(after), None) => messages::list(read, tenant, v.id, Order::OldestFirst, Some(after), AFTER)?,
-        (None, before) => {
-            let mut list = messages::list(read, tenant, v.id, Order::NewestFirst, before, PAGE)?;
-            list.reverse();
-            list
-        }
-    })
+    }
+    found.truncate(limit as usize);
+    if let (Some(_), Some(before)) = (after, before) {
+        found.retain(|message| message.number < before);
+    }
+    found.sort_by_key(|message| (message.sent_at, message.number));
+    Ok(found)
 }
 
 pub async fn list(
@@ -232,10 +304,7 @@ pub async fn list(
     let (params, scene) = (Params::of_query(query.as_deref()), agent.scene());
     let body = hub.db.read(move |read| {
         let v = agent.conversation(read, number.0)?;
-        let mut list = page(read, scene.tenant, &v, &params)?;
-        if params.truth("filter_internal_messages") == Some(true) {
-            list.retain(|message| matches!(message.direction, Direction::Inbound | Direction::Outbound));
-        }
+        let list = page(read, scene.tenant, &v, &params)?;
         let mut view = scene.view();
         let payload = list.iter().map(|message| view.message(read, &v, message, None));
         let payload = payload.collect::<tieline_core::Result<Vec<Value>>>()?;
@@ -298,6 +367,22 @@ pub async fn delete(
         let v = agent.conversation(tx, conversation.0)?;
         let id = messages::by_number(tx, ctx.tenant, v.id, number.0)?.id;
         let message = messages::edit(tx, &ctx, id, &Edit::Delete)?;
+        scene.view().message(tx, &v, &message, None)
+    });
+    Ok(Json(view.await?))
+}
+
+/// Sends a message of ours once more.
+pub async fn retry(
+    State(hub): State<Hub>,
+    agent: Agent,
+    Path((_, conversation, number)): OfMessage,
+) -> Result<Json<Value>> {
+    let (scene, ctx) = (agent.scene(), agent.ctx());
+    let view = hub.db.write(move |tx| {
+        let v = agent.conversation(tx, conversation.0)?;
+        let id = messages::by_number(tx, ctx.tenant, v.id, number.0)?.id;
+        let message = messages::retry(tx, &ctx, id)?;
         scene.view().message(tx, &v, &message, None)
     });
     Ok(Json(view.await?))

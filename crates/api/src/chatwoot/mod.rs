@@ -9,14 +9,17 @@ mod agents;
 mod automations;
 mod bots;
 mod cable;
+mod canned;
 mod contacts;
 mod conversations;
+mod desk;
 mod document;
 mod filter;
 mod inboxes;
 mod landing;
 mod members;
 mod messages;
+mod notes;
 mod params;
 mod people;
 mod probes;
@@ -26,7 +29,9 @@ mod queue;
 mod refused;
 mod reports;
 pub(crate) mod room;
+mod search;
 mod spelling;
+mod survey;
 mod view;
 mod webhooks;
 
@@ -104,11 +109,24 @@ fn account_paths() -> Vec<(String, MethodRouter<Hub>)> {
             get(people::team).put(people::update_team).patch(people::update_team).delete(people::delete_team),
         ),
         (format!("{account}/labels"), get(people::labels).post(people::create_label)),
-        (format!("{account}/labels/{{label}}"), get(people::label).delete(people::delete_label)),
+        (
+            format!("{account}/labels/{{label}}"),
+            get(people::label).put(people::update_label).patch(people::update_label).delete(people::delete_label),
+        ),
+        (format!("{account}/canned_responses"), get(canned::list).post(canned::create)),
+        (
+            format!("{account}/canned_responses/{{canned}}"),
+            put(canned::update).patch(canned::update).delete(canned::delete),
+        ),
+        (format!("{account}/search"), get(search::all)),
+        (format!("{account}/search/{{kind}}"), get(search::one)),
         (format!("{account}/custom_attribute_definitions"), get(people::definitions).post(people::create_definition)),
         (
             format!("{account}/custom_attribute_definitions/{{definition}}"),
-            get(people::definition).delete(people::delete_definition),
+            get(people::definition)
+                .put(people::update_definition)
+                .patch(people::update_definition)
+                .delete(people::delete_definition),
         ),
         (format!("{account}/agent_bots"), get(bots::list).post(bots::create)),
         (
@@ -159,6 +177,12 @@ fn account_paths() -> Vec<(String, MethodRouter<Hub>)> {
         ),
         (format!("{account}/contacts/{{contact}}/conversations"), get(contacts::conversations)),
         (format!("{account}/contacts/{{contact}}/labels"), get(contacts::labels_shown).post(contacts::set_labels)),
+        (format!("{account}/contacts/{{contact}}/notes"), get(notes::list).post(notes::create)),
+        (
+            format!("{account}/contacts/{{contact}}/notes/{{note}}"),
+            get(notes::show).put(notes::update).patch(notes::update).delete(notes::delete),
+        ),
+        (format!("{account}/contacts/{{contact}}/avatar"), axum::routing::delete(notes::forget_avatar)),
         (format!("{account}/contacts/{{contact}}/contactable_inboxes"), get(contacts::contactable)),
         (format!("{account}/contacts/{{contact}}/contact_inboxes"), post(contacts::attach)),
         (format!("{account}/contacts/{{contact}}/destroy_custom_attributes"), post(contacts::forget_attributes)),
@@ -168,8 +192,14 @@ fn account_paths() -> Vec<(String, MethodRouter<Hub>)> {
         (format!("{account}/conversations/search"), get(queue::search)),
         (
             format!("{account}/conversations/{{conversation}}"),
-            get(conversations::show).patch(conversations::update).put(conversations::update),
+            get(conversations::show).patch(conversations::update).put(conversations::update).delete(desk::delete),
         ),
+        (format!("{account}/conversations/{{conversation}}/mute"), post(desk::mute)),
+        (format!("{account}/conversations/{{conversation}}/unmute"), post(desk::unmute)),
+        (format!("{account}/conversations/{{conversation}}/unread"), post(desk::unread)),
+        (format!("{account}/conversations/{{conversation}}/transcript"), post(desk::transcript)),
+        (format!("{account}/conversations/{{conversation}}/attachments"), get(desk::files)),
+        (format!("{MESSAGES_ROUTE}/{{message}}/retry"), post(messages::retry)),
         (format!("{account}/conversations/{{conversation}}/toggle_status"), post(conversations::toggle_status)),
         (format!("{account}/conversations/{{conversation}}/toggle_priority"), post(conversations::toggle_priority)),
         (format!("{account}/conversations/{{conversation}}/toggle_typing_status"), post(conversations::typing)),
@@ -194,6 +224,10 @@ fn public_paths() -> Vec<(String, MethodRouter<Hub>)> {
     let conversation = format!("{inbox}/contacts/{{contact}}/conversations/{{conversation}}");
     vec![
         (inbox.to_owned(), get(public::inbox)),
+        (
+            "/public/api/v1/csat_survey/{conversation}".to_owned(),
+            get(survey::show).put(survey::update).patch(survey::update),
+        ),
         (LANDING_ROUTE.to_owned(), post(landing::land)),
         (format!("{inbox}/contacts"), post(public::create_contact)),
         (

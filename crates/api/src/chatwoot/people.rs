@@ -157,13 +157,41 @@ pub async fn create_label(State(hub): State<Hub>, agent: Agent, params: Params) 
         Err(_) => slug::from_name(&title).ok_or_else(|| invalid("Title is invalid", "title"))?,
     };
     let command = tags::Create { slug: Some(slug), name: title, description: params.word("description") };
-    let ctx = agent.ctx();
-    let made = hub.db.write(move |tx| tags::create(tx, &ctx, &command)).await;
-    let made = made.map_err(|error| match error.code {
-        "tag_exists" => invalid("Title has already been taken", "title"),
-        _ => error.into(),
-    })?;
-    Ok(Json(shapes::label(&made)))
+    let (ctx, look) = (agent.ctx(), look(&params));
+    let made = hub.db.write(move |tx| {
+        let id = tags::create(tx, &ctx, &command)?.id;
+        tags::look(tx, &ctx, id, &tags::Look { title: None, ..look.clone() })
+    });
+    Ok(Json(shapes::label(&made.await.map_err(title_taken)?)))
+}
+
+fn title_taken(error: Error) -> Refused {
+    if error.code == "tag_exists" { invalid("Title has already been taken", "title") } else { error.into() }
+}
+
+/// How a request wants a label to look.
+fn look(params: &Params) -> tags::Look {
+    tags::Look {
+        title: params.word("title").map(|title| title.to_lowercase()),
+        description: params.has("description").then(|| params.word("description")),
+        color: params.word("color"),
+        is_in_sidebar: params.truth("show_on_sidebar"),
+    }
+}
+
+pub async fn update_label(
+    State(hub): State<Hub>,
+    agent: Agent,
+    Path((_, label)): OfAccount,
+    params: Params,
+) -> Result<Json<Value>> {
+    agent.admin()?;
+    let (ctx, look) = (agent.ctx(), look(&params.wrapped("label")?));
+    let made = hub.db.write(move |tx| {
+        let id = tags::by_number(tx, ctx.tenant, label.0)?.id;
+        tags::look(tx, &ctx, id, &look)
+    });
+    Ok(Json(shapes::label(&made.await.map_err(title_taken)?)))
 }
 
 pub async fn delete_label(State(hub): State<Hub>, agent: Agent, Path((_, label)): OfAccount) -> Result<StatusCode> {
@@ -213,13 +241,7 @@ pub async fn create_definition(State(hub): State<Hub>, agent: Agent, params: Par
         let text = "Attribute key The provided key is not allowed as it might conflict with default attributes.";
         return Err(invalid(text, "attribute_key"));
     }
-    let field_type = match params.word("attribute_display_type").as_deref() {
-        Some("number" | "1" | "currency" | "2" | "percent" | "3") => FieldType::Number,
-        Some("date" | "5") => FieldType::Date,
-        Some("list" | "6") => FieldType::Select,
-        Some("checkbox" | "7") => FieldType::Checkbox,
-        _ => FieldType::Text,
-    };
+    let field_type = field_type(display(&params));
     let options = params.texts("attribute_values").into_iter();
     let command = fields::Create {
         entity,
@@ -231,13 +253,62 @@ pub async fn create_definition(State(hub): State<Hub>, agent: Agent, params: Par
             _ => Vec::new(),
         },
     };
-    let ctx = agent.ctx();
-    let made = hub.db.write(move |tx| fields::create(tx, &ctx, &command)).await;
-    let made = made.map_err(|error| match error.code {
+    let (ctx, description, display) = (agent.ctx(), params.text("attribute_description"), display(&params));
+    let made = hub.db.write(move |tx| {
+        let id = fields::create(tx, &ctx, &command)?.id;
+        fields::describe(tx, &ctx, id, description.as_deref(), display)
+    });
+    let made = made.await.map_err(|error| match error.code {
         "custom_field_exists" => invalid("Attribute key has already been taken", "attribute_key"),
         _ => error.into(),
     })?;
     Ok(Json(shapes::attribute_definition(&made)))
+}
+
+/// Our kind of value for one of Chatwoot's.
+fn field_type(display: Option<&str>) -> FieldType {
+    match display {
+        Some("number" | "currency" | "percent") => FieldType::Number,
+        Some("date") => FieldType::Date,
+        Some("list") => FieldType::Select,
+        Some("checkbox") => FieldType::Checkbox,
+        _ => FieldType::Text,
+    }
+}
+
+/// The kind of value in Chatwoot's words, which has more of them.
+fn display(params: &Params) -> Option<&'static str> {
+    const KINDS: [&str; 8] = ["text", "number", "currency", "percent", "link", "date", "list", "checkbox"];
+    let word = params.word("attribute_display_type")?;
+    let by_code = || word.parse::<usize>().ok().and_then(|code| KINDS.get(code));
+    KINDS.iter().find(|kind| **kind == word).or_else(by_code).copied()
+}
+
+pub async fn update_definition(
+    State(hub): State<Hub>,
+    agent: Agent,
+    Path((_, number)): OfAccount,
+    params: Params,
+) -> Result<Json<Value>> {
+    agent.admin()?;
+    let params = params.wrapped("custom_attribute_definition")?;
+    let ctx = agent.ctx();
+    let made = hub.db.write(move |tx| {
+        let field = fields::by_number(tx, ctx.tenant, number.0)?;
+        let options = params.texts("attribute_values").into_iter();
+        let options = options.map(|text| SelectOption { value: text.clone(), label: text }).collect();
+        let is_select = field.definition.field_type == FieldType::Select;
+        // What records hold already is of one kind: only what a kind is called changes, not the kind.
+        let command = fields::Update {
+            name: params.word("attribute_display_name"),
+            options: (is_select && params.has("attribute_values")).then_some(options),
+            ..fields::Update::default()
+        };
+        fields::update(tx, &ctx, field.id, &command)?;
+        let display = display(&params).filter(|display| field_type(Some(display)) == field.definition.field_type);
+        fields::describe(tx, &ctx, field.id, params.text("attribute_description").as_deref(), display)
+    });
+    Ok(Json(shapes::attribute_definition(&made.await?)))
 }
 
 pub async fn delete_definition(

@@ -6,6 +6,7 @@ use super::messages::{append, content};
 use super::params::{self, Number, Params, with_files};
 use super::refused::Refused;
 use super::room::{self, Speaker};
+use super::survey;
 use super::view::{Scene, public_messages};
 use super::{Result, add, public_paths};
 use crate::http::reply::Json;
@@ -31,12 +32,12 @@ use tieline_core::inboxes::{self, Called, Inbox};
 use tieline_core::limits::{Limits, Who};
 use tieline_core::messages::direction::{AuthorType, Direction};
 use tieline_core::messages::{self, Author, Edit, NewMessage};
-use tieline_core::tenants;
+use tieline_core::{surveys, tenants};
 use tieline_db::Read;
 use tieline_wire::chatwoot::{contact as contact_shapes, inbox as inbox_shapes};
 
 /// How many times the rate of a key all clients of an inbox share.
-const RATE: i64 = 10;
+pub(super) const RATE: i64 = 10;
 /// Conversations shown of one contact, and messages of a page.
 const CONVERSATIONS: i64 = 20;
 const PAGE: i64 = 20;
@@ -435,11 +436,18 @@ pub async fn answer_form(
     let (contact, v) = theirs(&hub, &door, &source, number).await?;
     let ctx = door.ctx(&hub, &id, Some(&contact));
     let values = params.raw("submitted_values").cloned().unwrap_or(json!({}));
+    let rated = survey::answer(&params.inner("submitted_values"));
     let view = hub.db.write(move |tx| {
-        let id = messages::by_number(tx, ctx.tenant, v.id, message.0)?.id;
-        let set = serde_json::Map::from_iter([("submitted_values".to_owned(), values.clone())]);
-        let message = messages::edit(tx, &ctx, id, &Edit::Attributes(set))?;
+        let found = messages::by_number(tx, ctx.tenant, v.id, message.0)?;
+        let asks = found.content.as_ref().is_some_and(|content| content.kind == surveys::SURVEY);
+        let message = match rated.as_ref().filter(|_| asks) {
+            Some(answer) => surveys::answer(tx, &ctx, v.id, answer)?,
+            None => {
+                let set = serde_json::Map::from_iter([("submitted_values".to_owned(), values.clone())]);
+                messages::edit(tx, &ctx, found.id, &Edit::Attributes(set))?
+            }
+        };
         door.scene.view().public_message(tx, &v, &message)
     });
-    Ok(Json(view.await.map_err(|error| Refused::from(error).publicly())?))
+    Ok(Json(view.await.map_err(survey::refused)?))
 }

@@ -232,6 +232,13 @@ impl View<'_> {
         Ok(message::message(m, place, sender, echo_id))
     }
 
+    /// A file of a conversation, with who sent it.
+    pub fn file(&mut self, read: &mut Read, v: &Conversation, file: &messages::File) -> Result<Value> {
+        let m = &self.linked(read, &file.message);
+        let sender = self.sender(read, v, m)?;
+        Ok(message::listed_file(m, file.place, self.scene.tenant.0, sender))
+    }
+
     /// A message of the client API.
     pub fn public_message(&mut self, read: &mut Read, v: &Conversation, m: &Message) -> Result<Value> {
         let m = &self.linked(read, m);

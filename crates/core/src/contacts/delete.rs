@@ -19,7 +19,9 @@ pub fn delete(tx: &mut Tx, ctx: &Ctx, id: ContactId) -> Result<()> {
         let detail = "This contact has conversations; merge it into another contact, or leave it.";
         return Err(Error::conflict("contact_in_use", detail));
     }
-    for statement in [sql::DELETE_HANDLES, sql::DELETE_ALIASES, sql::DELETE_INBOXES, sql::CLEAR_TAGS, sql::DELETE] {
+    for statement in
+        [sql::DELETE_HANDLES, sql::DELETE_ALIASES, sql::DELETE_INBOXES, sql::CLEAR_TAGS, sql::DELETE_NOTES, sql::DELETE]
+    {
         tx.execute(statement, &params)?;
     }
     contacts_gone(tx, ctx.tenant, 1)

@@ -62,7 +62,9 @@ pub fn merge(tx: &mut Tx, ctx: &Ctx, target: ContactId, from: &[ContactId]) -> R
 
     let mut contact = before.clone();
     for source in &sources {
-        for statement in [sql::MOVE_HANDLES, sql::MOVE_CONVERSATIONS, sql::MOVE_INBOXES, sql::MOVE_ALIASES] {
+        for statement in
+            [sql::MOVE_HANDLES, sql::MOVE_CONVERSATIONS, sql::MOVE_INBOXES, sql::MOVE_ALIASES, sql::MOVE_NOTES]
+        {
             tx.execute(statement, &params![ctx.tenant.0, source.id.0, target.0])?;
         }
         tx.execute(sql::COPY_TAGS, &params![ctx.tenant.0, source.id.0, target.0])?;

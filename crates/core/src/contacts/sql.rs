@@ -180,3 +180,18 @@ pub const CLEAR_TAGS: &str = "delete from contact_tags where tenant_id = $1 and 
 pub const COPY_TAGS: &str = "insert into contact_tags (tenant_id, contact_id, tag_id, created_at) \
      select g.tenant_id, $3, g.tag_id, g.created_at from contact_tags g where g.tenant_id = $1 and g.contact_id = $2 \
      and not exists (select 1 from contact_tags o where o.tenant_id = $1 and o.contact_id = $3 and o.tag_id = g.tag_id)";
+macro_rules! notes {
+    ($rest:literal) => {
+        concat!("select id, number, contact_id, user_id, text, created_at, updated_at from contact_notes ", $rest)
+    };
+}
+pub const NOTES: &str = notes!("where tenant_id = $1 and contact_id = $2 order by id desc limit $3");
+pub const NOTE: &str = notes!("where tenant_id = $1 and contact_id = $2 and number = $3");
+pub const COUNT_NOTES: &str = "select count(*) from contact_notes where tenant_id = $1 and contact_id = $2";
+pub const INSERT_NOTE: &str = "insert into contact_notes (tenant_id, contact_id, id, number, user_id, text, created_at, updated_at) \
+     values ($1, $2, $3, $4, $5, $6, $7, $7)";
+pub const UPDATE_NOTE: &str =
+    "update contact_notes set text = $4, updated_at = $5 where tenant_id = $1 and contact_id = $2 and id = $3";
+pub const DELETE_NOTE: &str = "delete from contact_notes where tenant_id = $1 and contact_id = $2 and id = $3";
+pub const DELETE_NOTES: &str = "delete from contact_notes where tenant_id = $1 and contact_id = $2";
+pub const MOVE_NOTES: &str = "update contact_notes set contact_id = $3 where tenant_id = $1 and contact_id = $2";

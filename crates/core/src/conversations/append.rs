@@ -16,8 +16,7 @@ use crate::idempotency::{self, Once, Replays, Reply};
 use crate::ids::{ConversationId, InboxId, TeamId, TenantId, UserId};
 use crate::messages::direction::Direction;
 use crate::messages::{self, Message, NewMessage};
-use crate::{Error, Result};
-use crate::{bots, contacts};
+use crate::{Error, Result, bots, contacts, surveys};
 use std::collections::{HashMap, HashSet};
 use tieline_db::{Keys, Numbers, Param, SetVerb, Tx, params};
 
@@ -371,6 +370,11 @@ impl<'c> Set<'c> {
         change::save_many(tx, saved.map(|key| (key.0, &self.states[key])))?;
         let rows: Vec<_> = self.written.iter().map(|(key, message)| (key.0.0, message)).collect();
         messages::insert_many(tx, &rows)?;
+        for (key, message) in &self.written {
+            if message.content.as_ref().is_some_and(|content| content.kind == surveys::SURVEY) {
+                surveys::open(tx, key.0, message)?;
+            }
+        }
         std::mem::take(&mut self.events).write(tx)?;
         let mut outcomes: Vec<(usize, Appended)> = Vec::with_capacity(self.outcomes.len());
         for done in std::mem::take(&mut self.outcomes) {

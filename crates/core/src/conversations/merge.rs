@@ -6,7 +6,6 @@
 use super::append::archived;
 use super::change::{announce, apply, ask, lock_many, next, save_many};
 use super::status::{Command, Engagement, Moment, Outcome, Status};
-use super::tagging::tag;
 use super::{Conversation, sql};
 use crate::attachments::{Attach, attach};
 use crate::ctx::Ctx;
@@ -14,6 +13,7 @@ use crate::events::{Batch, Event};
 use crate::ids::ConversationId;
 use crate::messages::direction::{AuthorType, Direction};
 use crate::messages::{self, Author, NewMessage};
+use crate::tags::tag;
 use crate::{Error, Result};
 use tieline_db::{Tx, params};
 

@@ -47,3 +47,14 @@ pub fn see(tx: &mut Tx, ctx: &Ctx, id: ConversationId, who: Looker) -> Result<Co
     }
     change::lock(tx, ctx.tenant, id)
 }
+
+/// Takes back the last look of one of us: the customer's newest message counts as unread. The conversation does not count as
+/// changed by it.
+///
+/// Errors: `not_found`.
+pub fn unsee(tx: &mut Tx, ctx: &Ctx, id: ConversationId) -> Result<Conversation> {
+    let v = change::lock(tx, ctx.tenant, id)?;
+    let before_last = v.last_contact_message_at.map(|at| at - 1);
+    tx.execute(sql::SEEN_BY_AGENT, &params![ctx.tenant.0, id.0, before_last])?;
+    change::lock(tx, ctx.tenant, id)
+}

@@ -136,10 +136,9 @@ pub static CONTACT_BY_ALIAS: Many = Many::new(
 );
 pub const REMOVE_TAG: &str =
     "delete from conversation_tags where tenant_id = $1 and conversation_id = $2 and tag_id = $3";
-pub const TAG_BY_SLUG: &str =
-    "select id, number, slug, name, description, created_at, updated_at from tags where tenant_id = $1 and slug = $2";
+pub const TAG_BY_SLUG: &str = "select id, number, slug, name, description, created_at, updated_at, color, is_in_sidebar from tags where tenant_id = $1 and slug = $2";
 /// The tags of one conversation that another lacks.
-pub const TAGS_LACKING: &str = "select t.id, t.number, t.slug, t.name, t.description, t.created_at, t.updated_at \
+pub const TAGS_LACKING: &str = "select t.id, t.number, t.slug, t.name, t.description, t.created_at, t.updated_at, t.color, t.is_in_sidebar \
      from conversation_tags g join tags t on t.tenant_id = g.tenant_id and t.id = g.tag_id \
      where g.tenant_id = $1 and g.conversation_id = $2 and not exists (select 1 from conversation_tags o \
      where o.tenant_id = g.tenant_id and o.conversation_id = $3 and o.tag_id = g.tag_id) order by t.slug limit 1000";
@@ -351,3 +350,16 @@ pub const NUMBERED: &str = numbered!("", "desc");
 pub const NUMBERED_FROM_OLDEST: &str = numbered!("", "asc");
 pub const NUMBERED_OF_STATUS: &str = numbered!(" and i.status = $4", "desc");
 pub const NUMBERED_OF_STATUS_FROM_OLDEST: &str = numbered!(" and i.status = $4", "asc");
+/// What goes with a conversation that is deleted.
+pub const DELETE_FILES: &str = "update attachments set message_id = null, due_at = null where tenant_id = $1 and message_id in \
+     (select i.id from messages i where i.tenant_id = $1 and i.conversation_id = $2)";
+pub const DELETE_MESSAGES: &str = "delete from messages where tenant_id = $1 and id in \
+     (select i.id from messages i where i.tenant_id = $1 and i.conversation_id = $2)";
+pub const DELETE_TAGS: &str = "delete from conversation_tags where tenant_id = $1 and conversation_id = $2";
+pub const DELETE_PARTICIPANTS: &str = "delete from participants where tenant_id = $1 and conversation_id = $2";
+/// Of the same contact: only such are merged.
+pub const LEAVE_MERGED: &str = "update conversations set merged_into_id = null where tenant_id = $1 and id in \
+     (select o.id from conversations o where o.tenant_id = $1 and o.contact_id = $3) and merged_into_id = $2";
+pub const LEAVE_PREVIOUS: &str =
+    "update conversations set previous_id = null where tenant_id = $1 and previous_id = $2";
+pub const DELETE: &str = "delete from conversations where tenant_id = $1 and id = $2";

@@ -6,25 +6,13 @@ use super::status::Status;
 use super::{Conversation, sql};
 use crate::ctx::Ctx;
 use crate::events::{Event, emit};
-use crate::ids::{ConversationId, TagId};
-use crate::tags::Tag;
+use crate::ids::ConversationId;
+use crate::tags::tag;
 use crate::{Error, Result};
-use tieline_db::{Row, Tx, params};
+use tieline_db::{Tx, params};
 
 /// Most tags of one conversation (contract D3.7); only a merge can make it more.
 pub const TAGS_LIMIT: usize = 50;
-
-pub(super) fn tag(row: &Row) -> tieline_db::Result<Tag> {
-    Ok(Tag {
-        id: TagId::from_uuid(row.get(0)?),
-        number: row.get(1)?,
-        slug: row.get(2)?,
-        name: row.get(3)?,
-        description: row.get(4)?,
-        created_at: row.get(5)?,
-        updated_at: row.get(6)?,
-    })
-}
 
 /// Sets a tag on a conversation or takes it off; nothing happens where it is so already.
 ///

@@ -38,6 +38,22 @@ pub struct Update {
     pub metadata: Option<Option<String>>,
 }
 
+impl Update {
+    /// An update that changes nothing.
+    pub fn none(conversation: ConversationId) -> Update {
+        Update {
+            conversation,
+            status: None,
+            snoozed_until: None,
+            subject: None,
+            team: None,
+            agent: None,
+            custom_fields: Map::new(),
+            metadata: None,
+        }
+    }
+}
+
 /// The conversation after an update.
 #[derive(Clone, Debug)]
 pub struct Updated {

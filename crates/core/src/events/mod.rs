@@ -86,6 +86,8 @@ pub enum Event<'a> {
     ConversationReopened { conversation: &'a Conversation },
     /// Its messages moved into another conversation.
     ConversationMerged { conversation: &'a Conversation, into: &'a Conversation },
+    /// It was deleted with its messages; this is how it was.
+    ConversationDeleted { conversation: &'a Conversation },
     /// The customer wrote.
     MessageReceived { message: &'a Message, conversation: &'a Conversation },
     /// We wrote: an agent, an AI or an automation.
@@ -121,6 +123,7 @@ pub const NAMES: &[&str] = &[
     "conversation.resolved",
     "conversation.reopened",
     "conversation.merged",
+    "conversation.deleted",
     "message.received",
     "message.sent",
     "message.updated",
@@ -149,6 +152,7 @@ impl Event<'_> {
             Event::ConversationResolved { .. } => "conversation.resolved",
             Event::ConversationReopened { .. } => "conversation.reopened",
             Event::ConversationMerged { .. } => "conversation.merged",
+            Event::ConversationDeleted { .. } => "conversation.deleted",
             Event::MessageReceived { .. } => "message.received",
             Event::MessageSent { .. } => "message.sent",
             Event::MessageUpdated { .. } => "message.updated",
@@ -173,6 +177,7 @@ impl Event<'_> {
             | Event::ConversationResolved { conversation }
             | Event::ConversationReopened { conversation }
             | Event::ConversationMerged { conversation, .. }
+            | Event::ConversationDeleted { conversation }
             | Event::MessageReceived { conversation, .. }
             | Event::MessageSent { conversation, .. }
             | Event::MessageUpdated { conversation, .. }

@@ -4,7 +4,7 @@ pub(crate) mod sql;
 pub mod validate;
 mod write;
 
-pub use write::{Create, Update, create, delete, update};
+pub use write::{Create, Update, create, delete, describe, update};
 
 use crate::ids::{FieldId, TenantId};
 use crate::page::Page;
@@ -25,6 +25,10 @@ pub struct Field {
     pub entity: Entity,
     /// What it is called and holds.
     pub definition: Definition,
+    /// What it is for.
+    pub description: Option<String>,
+    /// The kind of value in another dialect's words, where it has more of them.
+    pub display: Option<String>,
     /// Microseconds UTC.
     pub created_at: i64,
     /// Microseconds UTC.
@@ -45,6 +49,8 @@ fn field(row: &Row) -> tieline_db::Result<Field> {
         },
         created_at: row.get(7)?,
         updated_at: row.get(8)?,
+        description: row.get(9)?,
+        display: row.get(10)?,
     })
 }
 

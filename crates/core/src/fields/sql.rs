@@ -12,7 +12,7 @@ pub const DEFINITIONS: &str =
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "select id, number, entity, key, name, type, options, created_at, updated_at from custom_fields ",
+            "select id, number, entity, key, name, type, options, created_at, updated_at, description, display from custom_fields ",
             $rest
         )
     };
@@ -28,3 +28,5 @@ pub const UPDATE: &str =
     "update custom_fields set name = $3, options = $4, updated_at = $5 where tenant_id = $1 and id = $2";
 pub const DELETE: &str = "delete from custom_fields where tenant_id = $1 and id = $2";
 pub const BY_NUMBER: &str = select!("where tenant_id = $1 and number = $2");
+pub const DESCRIBE: &str = "update custom_fields set description = coalesce($3, description), display = coalesce($4, display) \
+     where tenant_id = $1 and id = $2";

@@ -85,6 +85,23 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, id: FieldId, cmd: &Update) -> Result<Field
     get(tx, ctx.tenant, id)
 }
 
+/// Notes what a custom field is for and how another dialect calls its kind; what is none stays.
+///
+/// Errors: `not_found`; `too_long` at `/description` beyond 1000 characters.
+pub fn describe(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    id: FieldId,
+    description: Option<&str>,
+    display: Option<&str>,
+) -> Result<Field> {
+    if description.is_some_and(|text| text.chars().count() > 1000) {
+        return Err(Error::field("/description", "too_long", "A description has at most 1000 characters."));
+    }
+    tx.execute(sql::DESCRIBE, &params![ctx.tenant.0, id.0, description, display])?;
+    get(tx, ctx.tenant, id)
+}
+
 /// Deletes a custom field. Values that records hold stay in them, but no request writes them any more.
 pub fn delete(tx: &mut Tx, ctx: &Ctx, id: FieldId) -> Result<()> {
     get(tx, ctx.tenant, id)?;

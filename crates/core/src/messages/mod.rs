@@ -6,13 +6,17 @@ pub(crate) mod sql;
 pub mod status;
 
 mod edit;
+mod files;
 mod import;
 mod report;
+mod retry;
 mod search;
 
 pub use edit::{Edit, edit};
+pub use files::{File, files};
 pub use import::{Import, import};
 pub use report::{Report, Reported, report, taken_over};
+pub use retry::retry;
 pub use search::{SEARCH_SCAN, seek};
 
 use crate::attachments::{self, Attach, Attached, Attachment};
@@ -206,6 +210,11 @@ pub fn at_address(read: &mut Read, tenant: TenantId, at: &ContactInbox, external
 
 /// Newest conversations of an address that are looked at for a message that was sent again.
 const ADDRESS_SCAN: i64 = 100;
+
+/// When the message was written that has `many - 1` newer ones in its conversation; none where there are fewer.
+pub fn nth_newest(read: &mut Read, tenant: TenantId, conversation: ConversationId, many: i64) -> Result<Option<i64>> {
+    Ok(read.opt(sql::NTH_NEWEST, &params![tenant.0, conversation.0, many - 1], |row| row.get(0))?)
+}
 
 /// The order of a conversation's messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -141,3 +141,20 @@ pub const LET_GO_OF_FILES: &str = "update attachments set message_id = null wher
 /// A tenant's, the last written first: ids grow with time.
 pub const WALK: &str =
     concat!("select ", columns!(), " from messages m where m.tenant_id = $1 and m.id < $2 order by m.id desc limit $3");
+pub const NTH_NEWEST: &str = "select m.created_at from messages m where m.tenant_id = $1 and m.id = (select i.id from messages i \
+     where i.tenant_id = $1 and i.conversation_id = $2 order by i.conversation_id desc, i.number desc limit 1 offset $3)";
+pub static BY_ID: Many = Many::new(
+    concat!("select :ord, ", columns!(), " from messages m where m.tenant_id = :tenant_id and m.id = :id"),
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
+/// A conversation's files, those of its newest message first.
+pub const FILES: &str = "select a.message_id, a.id from attachments a where a.tenant_id = $1 and a.message_id in \
+     (select i.id from messages i where i.tenant_id = $1 and i.conversation_id = $2) \
+     order by a.message_id desc, a.place desc, a.id desc limit $3 offset $4";
+pub const COUNT_FILES: &str = "select count(*) from attachments a where a.tenant_id = $1 and a.message_id in \
+     (select i.id from messages i where i.tenant_id = $1 and i.conversation_id = $2)";
+/// Deliveries that ended without success and carried a message: its event names it.
+pub const UNDELIVERED: &str = "select d.endpoint_id, d.id from deliveries d join events e on e.tenant_id = d.tenant_id and e.id = d.event_id \
+     where d.tenant_id = $1 and d.conversation_id = $2 and d.status in ('failed', 'cancelled') and e.type = 'message.sent' \
+     and e.data like $3 order by d.endpoint_id, d.id limit $4";
+pub const QUEUE_AGAIN: &str = "update messages set delivery_status = 'queued', failure_reason = null, updated_at = $3 where tenant_id = $1 and id = $2";

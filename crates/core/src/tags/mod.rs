@@ -4,7 +4,7 @@ pub mod slug;
 pub(crate) mod sql;
 mod write;
 
-pub use write::{Create, Update, create, delete, of_labels, update};
+pub use write::{Create, Look, Update, create, delete, look, of_labels, update};
 
 use crate::ids::{TagId, TenantId};
 use crate::page::Page;
@@ -24,6 +24,10 @@ pub struct Tag {
     pub name: String,
     /// What it is for.
     pub description: Option<String>,
+    /// Its colour, as `#1f93ff`.
+    pub color: String,
+    /// Whether screens list it beside the queues.
+    pub is_in_sidebar: bool,
     /// Microseconds UTC.
     pub created_at: i64,
     /// Microseconds UTC.
@@ -83,7 +87,8 @@ pub fn known_many(tx: &mut Tx, lists: &[(TenantId, &[String])]) -> Result<Vec<(K
     Ok(slugs.known())
 }
 
-fn tag(row: &Row) -> tieline_db::Result<Tag> {
+/// Reads a tag from the columns of [`sql`]'s selects.
+pub(crate) fn tag(row: &Row) -> tieline_db::Result<Tag> {
     Ok(Tag {
         id: TagId::from_uuid(row.get(0)?),
         number: row.get(1)?,
@@ -92,6 +97,8 @@ fn tag(row: &Row) -> tieline_db::Result<Tag> {
         description: row.get(4)?,
         created_at: row.get(5)?,
         updated_at: row.get(6)?,
+        color: row.get(7)?,
+        is_in_sidebar: row.get(8)?,
     })
 }
 

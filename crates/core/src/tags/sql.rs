@@ -9,7 +9,10 @@ pub static BY_SLUG: Many = Many::new(
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!("select id, number, slug, name, description, created_at, updated_at from tags ", $rest)
+        concat!(
+            "select id, number, slug, name, description, created_at, updated_at, color, is_in_sidebar from tags ",
+            $rest
+        )
     };
 }
 
@@ -24,3 +27,5 @@ pub const DELETE_FROM_CONVERSATIONS: &str = "delete from conversation_tags where
 pub const DELETE_FROM_CONTACTS: &str = "delete from contact_tags where tenant_id = $1 and tag_id = $2";
 pub const DELETE: &str = "delete from tags where tenant_id = $1 and id = $2";
 pub const BY_NUMBER: &str = select!("where tenant_id = $1 and number = $2");
+pub const LOOK: &str = "update tags set slug = $3, color = $4, is_in_sidebar = $5, name = $6, description = $7, updated_at = $8 \
+     where tenant_id = $1 and id = $2";

@@ -61,6 +61,45 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, id: TagId, cmd: &Update) -> Result<Tag> {
     get(tx, ctx.tenant, id)
 }
 
+/// How a dialect without slugs shows a tag; what is none stays.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// Another title: the tag is called so from now on, wherever it is set.
+    pub title: Option<String>,
+    /// What it is for; none inside clears.
+    pub description: Option<Option<String>>,
+    /// Its colour, at most 32 characters.
+    pub color: Option<String>,
+    /// Whether screens list it beside the queues.
+    pub is_in_sidebar: Option<bool>,
+}
+
+/// Changes how a tag looks, and what it is called.
+///
+/// Errors: `not_found`; `tag_exists` for a title that another tag has; `invalid_slug` at `/title`; `too_long` at `/color`.
+pub fn look(tx: &mut Tx, ctx: &Ctx, id: TagId, cmd: &Look) -> Result<Tag> {
+    let tag = get(tx, ctx.tenant, id)?;
+    let (mut slug, mut name) = (tag.slug.clone(), tag.name.clone());
+    if let Some(title) = &cmd.title {
+        let made = slug::of_label(title);
+        slug = made.ok_or_else(|| Error::field("/title", "invalid_slug", "A label has letters or digits."))?;
+        name.clone_from(title);
+        let owner = tx.opt(sql::BY_ONE_SLUG, &params![ctx.tenant.0, &slug], super::tag)?;
+        if owner.is_some_and(|owner| owner.id != id) {
+            return Err(Error::conflict("tag_exists", format!("There is a tag {slug} already.")));
+        }
+    }
+    let color = cmd.color.as_ref().unwrap_or(&tag.color);
+    if color.chars().count() > 32 {
+        return Err(Error::field("/color", "too_long", "A colour has at most 32 characters."));
+    }
+    let description = cmd.description.as_ref().unwrap_or(&tag.description);
+    let (is_in_sidebar, now) = (cmd.is_in_sidebar.unwrap_or(tag.is_in_sidebar), tx.now());
+    let row = params![ctx.tenant.0, id.0, &slug, color, is_in_sidebar, &name, description, now];
+    tx.execute(sql::LOOK, &row)?;
+    get(tx, ctx.tenant, id)
+}
+
 /// Deletes a tag and takes it off every conversation and contact. No event for each of them: the vocabulary changed, nobody touched them.
 pub fn delete(tx: &mut Tx, ctx: &Ctx, id: TagId) -> Result<()> {
     get(tx, ctx.tenant, id)?;

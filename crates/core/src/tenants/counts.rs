@@ -62,6 +62,7 @@ impl Counting {
         };
         match event {
             Event::ConversationCreated { conversation } => add(Some(conversation.status), 1),
+            Event::ConversationDeleted { conversation } => add(Some(conversation.status), -1),
             Event::ConversationUpdated { changes, .. } => {
                 for change in changes.iter().filter(|change| change.field == "status") {
                     let status = |value: &serde_json::Value| value.as_str().and_then(Status::from_text);

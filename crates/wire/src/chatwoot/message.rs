@@ -4,9 +4,11 @@ use super::{iso, object, seconds};
 use serde_json::{Value, json};
 use tieline_core::attachments::{Attachment, State};
 use tieline_core::conversations::Conversation;
+use tieline_core::inboxes::Inbox;
 use tieline_core::messages::direction::{AuthorType, Direction};
 use tieline_core::messages::status::DeliveryStatus;
 use tieline_core::messages::{Message, TEXT};
+use tieline_core::surveys::Survey;
 
 /// Where a message stands, in numbers.
 #[derive(Clone, Copy)]
@@ -89,6 +91,34 @@ pub fn attachment(m: &Message, place: usize, file: &Attachment, account: i64) ->
 pub fn attachments(m: &Message, account: i64) -> Option<Value> {
     let files = m.attachments.iter().enumerate();
     (!m.attachments.is_empty()).then(|| files.map(|(place, file)| attachment(m, place, file, account)).collect())
+}
+
+/// A file in the list of a conversation's.
+pub fn listed_file(m: &Message, place: usize, account: i64, sender: Option<Value>) -> Value {
+    let Some(file) = m.attachments.get(place) else { return Value::Null };
+    let mut view = attachment(m, place, file, account);
+    view["created_at"] = seconds(m.sent_at).into();
+    add(&mut view, "sender", sender);
+    view
+}
+
+/// A survey of satisfaction as the customer's page shows it; `m` is the message that asks.
+pub fn survey(survey: &Survey, m: &Message, v: &Conversation, inbox: &Inbox) -> Value {
+    let answer = survey.rating.map(|rating| {
+        json!({"rating": rating, "feedback_message": survey.feedback, "conversation_id": v.number, "message_id": m.number})
+    });
+    let attributes = content_attributes(m);
+    json!({
+        "id": m.number,
+        "csat_survey_response": answer,
+        "display_type": attributes.get("display_type").and_then(Value::as_str).unwrap_or("emoji"),
+        "content": m.text,
+        "inbox_avatar_url": "",
+        "inbox_name": inbox.name,
+        "locale": "en",
+        "conversation_id": v.number,
+        "created_at": iso(survey.asked_at),
+    })
 }
 
 /// A message of the application API.

@@ -1,9 +1,11 @@
 //! Agents, teams, labels, the profile, the account, definitions of attributes.
 
-use super::{iso, object};
+use super::{iso, object, seconds};
 use serde_json::{Value, json};
+use tieline_core::contacts::Note;
 use tieline_core::fields::Field;
 use tieline_core::fields::validate::{Entity, FieldType};
+use tieline_core::snippets::Snippet;
 use tieline_core::tags::Tag;
 use tieline_core::teams::Team;
 use tieline_core::tenants::Tenant;
@@ -80,8 +82,8 @@ pub fn label(tag: &Tag) -> Value {
         "id": tag.number,
         "title": tag.slug,
         "description": tag.description,
-        "color": "#1f93ff",
-        "show_on_sidebar": true,
+        "color": tag.color,
+        "show_on_sidebar": tag.is_in_sidebar,
     })
 }
 
@@ -147,14 +149,14 @@ pub fn attribute_definition(field: &Field) -> Value {
     json!({
         "id": field.number,
         "attribute_display_name": definition.name,
-        "attribute_display_type": match definition.field_type {
+        "attribute_display_type": field.display.as_deref().unwrap_or(match definition.field_type {
             FieldType::Number => "number",
             FieldType::Date => "date",
             FieldType::Select => "list",
             FieldType::Checkbox => "checkbox",
             FieldType::Text | FieldType::Textarea => "text",
-        },
-        "attribute_description": "",
+        }),
+        "attribute_description": field.description.as_deref().unwrap_or(""),
         "attribute_key": definition.key,
         "regex_pattern": null,
         "regex_cue": null,
@@ -172,4 +174,32 @@ pub fn attribute_definition(field: &Field) -> Value {
 /// A program that wrote a message, as a sender.
 pub fn program(name: &str) -> Value {
     json!({"id": 0, "name": name, "avatar_url": "", "type": "agent_bot"})
+}
+
+/// A canned response.
+pub fn canned_response(snippet: &Snippet, account: i64) -> Value {
+    json!({
+        "id": snippet.number,
+        "account_id": account,
+        "short_code": snippet.shortcut,
+        "content": snippet.text,
+        "created_at": iso(snippet.created_at),
+        "updated_at": iso(snippet.updated_at),
+    })
+}
+
+/// A note on the contact with number `contact`, and who wrote it.
+pub fn note(note: &Note, contact: i64, account: i64, user: Option<&User>) -> Value {
+    let mut view = json!({
+        "id": note.number,
+        "content": note.text,
+        "account_id": account,
+        "contact_id": contact,
+        "created_at": seconds(note.created_at),
+        "updated_at": seconds(note.updated_at),
+    });
+    if let Some(user) = user {
+        view["user"] = agent(user, account);
+    }
+    view
 }

@@ -374,6 +374,7 @@ pub fn write(event: &Event) -> Option<String> {
         Event::ConversationResolved { .. }
         | Event::ConversationReopened { .. }
         | Event::ConversationMerged { .. }
+        | Event::ConversationDeleted { .. }
         | Event::AssignmentChanged { .. }
         | Event::WebhookDisabled { .. } => return None,
     };

@@ -124,6 +124,7 @@ fn parts<'a>(event: &'a Event) -> Data<'a> {
     match event {
         Event::ConversationCreated { conversation }
         | Event::ConversationResolved { conversation }
+        | Event::ConversationDeleted { conversation }
         | Event::ConversationReopened { conversation } => {
             Data { conversation: Some(ConversationView::of(conversation)), ..none }
         }
