@@ -11,7 +11,7 @@ mod settings;
 mod sql;
 
 pub(crate) use settings::tag;
-pub use settings::{Inbox, field, inbox, label, team, user};
+pub use settings::{Inbox, field, inbox, label, snippet, team, user};
 
 use crate::ids::TenantId;
 use crate::{Error, Result};
@@ -39,6 +39,8 @@ pub enum Noun {
     Label,
     /// A custom field.
     Field,
+    /// A snippet.
+    Snippet,
     /// An inbox.
     Inbox,
     /// A contact.
@@ -57,6 +59,7 @@ impl Noun {
             Noun::Team => "team",
             Noun::Label => "label",
             Noun::Field => "field",
+            Noun::Snippet => "snippet",
             Noun::Inbox => "inbox",
             Noun::Contact => "contact",
             Noun::Conversation => "conversation",

@@ -6,7 +6,7 @@ use crate::ctx::Ctx;
 use crate::ids::{InboxId, TagId, TeamId, UserId};
 use crate::inboxes::Settings;
 use crate::tags::slug;
-use crate::{Error, Result, fields, inboxes, tags, teams, users};
+use crate::{Error, Result, fields, inboxes, snippets, tags, teams, users};
 use tieline_db::{Tx, params};
 
 /// A user of theirs; one with this email stands for it.
@@ -70,6 +70,19 @@ pub fn field(tx: &mut Tx, ctx: &Ctx, origin: &Origin, theirs: i64, cmd: &fields:
         match tx.opt(fields::sql::BY_KEY, &params, |row| row.get(0))? {
             Some(id) => Ok((id, Taken::There)),
             None => Ok((fields::create(tx, ctx, cmd)?.id.0, Taken::New)),
+        }
+    })?;
+    Ok(taken)
+}
+
+/// A canned response of theirs; a snippet with this shortcut stands for it.
+///
+/// Errors: those of [`snippets::create`].
+pub fn snippet(tx: &mut Tx, origin: &Origin, theirs: i64, shortcut: &str, text: &str) -> Result<Taken> {
+    let (_, taken) = once(tx, origin, Noun::Snippet, theirs, |tx| {
+        match snippets::by_shortcut(tx, origin.tenant, shortcut)? {
+            Some(known) => Ok((known.id.0, Taken::There)),
+            None => Ok((snippets::create(tx, origin.tenant, shortcut, text)?.id.0, Taken::New)),
         }
     })?;
     Ok(taken)

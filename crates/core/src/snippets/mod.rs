@@ -48,6 +48,11 @@ pub fn by_number(read: &mut Read, tenant: TenantId, number: i64) -> Result<Snipp
     read.opt(sql::BY_NUMBER, &params![tenant.0, number], snippet)?.ok_or_else(|| Error::not_found("snippet"))
 }
 
+/// The snippet with this shortcut, if there.
+pub fn by_shortcut(read: &mut Read, tenant: TenantId, shortcut: &str) -> Result<Option<Snippet>> {
+    Ok(read.opt(sql::BY_SHORTCUT, &params![tenant.0, shortcut], snippet)?)
+}
+
 /// The tenant's snippets by shortcut; those that have `search` in shortcut or text, in upper or lower case, if it is given.
 pub fn list(read: &mut Read, tenant: TenantId, search: Option<&str>) -> Result<Vec<Snippet>> {
     let mut found = read.all(sql::LIST, &params![tenant.0, SNIPPETS_LIMIT], snippet)?;
@@ -106,7 +111,7 @@ pub fn update(
     let before = by_number(tx, tenant, number)?;
     let (shortcut, text) = (shortcut.unwrap_or(&before.shortcut), text.unwrap_or(&before.text));
     check(shortcut, text)?;
-    let owner = tx.opt(sql::BY_SHORTCUT, &params![tenant.0, shortcut], snippet)?;
+    let owner = by_shortcut(tx, tenant, shortcut)?;
     if owner.is_some_and(|owner| owner.id != before.id) {
         return Err(taken(shortcut));
     }

@@ -130,6 +130,7 @@ const PEOPLE: &str = "users";
 const TEAMS: &str = "teams";
 const LABELS: &str = "labels";
 const ATTRIBUTES: &str = "attributes";
+const SNIPPETS: &str = "snippets";
 const INBOXES: &str = "inboxes";
 const CONTACTS: &str = "contacts";
 const CONVERSATIONS: &str = "conversations";
@@ -186,7 +187,7 @@ impl Import {
 
     fn report(&self, tenant: &str) -> Value {
         let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-        let nouns = [PEOPLE, TEAMS, LABELS, ATTRIBUTES, INBOXES, CONTACTS, CONVERSATIONS, MESSAGES, FILES];
+        let nouns = [PEOPLE, TEAMS, LABELS, ATTRIBUTES, SNIPPETS, INBOXES, CONTACTS, CONVERSATIONS, MESSAGES, FILES];
         let counts = |of: &BTreeMap<&'static str, u64>| -> Value {
             nouns.iter().map(|noun| ((*noun).to_owned(), json!(of.get(noun).copied().unwrap_or(0)))).collect()
         };
@@ -270,6 +271,16 @@ impl Import {
             match made.await {
                 Ok(taken) => self.count(ATTRIBUTES, taken, 1),
                 Err(error) if error.code == "custom_field_limit_reached" => self.lose(ATTRIBUTES),
+                Err(error) => return Err(told(error)),
+            }
+        }
+        for (theirs, shortcut, text) in self.list_if_any("canned_responses").await?.iter().filter_map(read::snippet) {
+            let origin = self.origin.clone();
+            let made = self.hub.db.write(move |tx| imports::snippet(tx, &origin, theirs, &shortcut, &text));
+            match made.await {
+                Ok(taken) => self.count(SNIPPETS, taken, 1),
+                // It is too long, or there are too many.
+                Err(error) if error.code == "snippet_limit_reached" || !error.fields.is_empty() => self.lose(SNIPPETS),
                 Err(error) => return Err(told(error)),
             }
         }

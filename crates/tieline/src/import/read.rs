@@ -216,6 +216,11 @@ pub fn conversation(value: &Value, known: &Known, origin: &str) -> Option<conver
     })
 }
 
+/// A canned response: its number, shortcut and text.
+pub fn snippet(value: &Value) -> Option<(i64, String, String)> {
+    Some((number(&value["id"])?, text(&value["short_code"])?, text(&value["content"])?))
+}
+
 /// A message without its files.
 pub fn message(value: &Value, known: &Known) -> Option<messages::Import> {
     let theirs = number(&value["id"])?;

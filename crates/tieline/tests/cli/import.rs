@@ -151,6 +151,7 @@ impl Account {
             "attribute_values",
         ];
         let definitions = pick(&self.get("/custom_attribute_definitions").await, &fields);
+        let canned = pick(&self.get("/canned_responses").await, &["short_code", "content"]);
         let mut inboxes = Vec::new();
         for inbox in self.get("/inboxes").await["payload"].as_array().unwrap() {
             let members = self.get(&format!("/inbox_members/{}", inbox["id"])).await;
@@ -186,7 +187,7 @@ impl Account {
             conversations.push(self.conversation(&v).await);
         }
         conversations.sort_by_key(|v| v["id"].as_i64());
-        json!({"agents": agents, "teams": teams, "labels": labels, "definitions": definitions, "inboxes": inboxes,
+        json!({"agents": agents, "teams": teams, "labels": labels, "canned": canned, "definitions": definitions, "inboxes": inboxes,
                "contacts": contacts, "conversations": conversations})
     }
 
@@ -257,6 +258,7 @@ impl Account {
         let team = self.post("/teams", json!({"name": "support", "description": "Everything"})).await["id"].clone();
         self.post(&format!("/teams/{team}/team_members"), json!({"user_ids": [leo]})).await;
         self.post("/labels", json!({"title": "vip", "description": "Very important"})).await;
+        self.post("/canned_responses", json!({"short_code": "oi", "content": "Olá! Como posso ajudar?"})).await;
         let definition = json!({"attribute_key": "size", "attribute_display_name": "Size", "attribute_display_type": 6,
             "attribute_model": 1, "attribute_values": ["S", "M"]});
         self.post("/custom_attribute_definitions", definition).await;
