@@ -79,12 +79,11 @@ pub fn field(tx: &mut Tx, ctx: &Ctx, origin: &Origin, theirs: i64, cmd: &fields:
 ///
 /// Errors: those of [`snippets::create`].
 pub fn snippet(tx: &mut Tx, origin: &Origin, theirs: i64, shortcut: &str, text: &str) -> Result<Taken> {
-    let (_, taken) = once(tx, origin, Noun::Snippet, theirs, |tx| {
-        match snippets::by_shortcut(tx, origin.tenant, shortcut)? {
+    let (_, taken) =
+        once(tx, origin, Noun::Snippet, theirs, |tx| match snippets::by_shortcut(tx, origin.tenant, shortcut)? {
             Some(known) => Ok((known.id.0, Taken::There)),
             None => Ok((snippets::create(tx, origin.tenant, shortcut, text)?.id.0, Taken::New)),
-        }
-    })?;
+        })?;
     Ok(taken)
 }
 

@@ -210,6 +210,35 @@ pub const SHAPES: &[Shape] = &[
         "id: int, name: text, email: text, thumbnail: text, availability: text, metric: {open: int, unattended: int}",
     ),
     (
+        "ListedFile",
+        "A file as the list of a conversation's files shows it.",
+        "id: int, message_id: int, file_type: 'image'|'audio'|'video'|'file', account_id: int, extension: text|null, \
+         content_type: text, data_url: text, thumb_url: text, file_size: int, width: int|null, height: int|null, \
+         transcribed_text?: text, created_at: int, sender?: any",
+    ),
+    (
+        "Note",
+        "A note on a contact. Times are unix seconds.",
+        "id: int, content: text, account_id: int, contact_id: int, created_at: int, updated_at: int, user?: Agent",
+    ),
+    (
+        "CannedResponse",
+        "A text that agents say often, by its short code.",
+        "id: int, account_id: int, short_code: text, content: text, created_at: iso, updated_at: iso",
+    ),
+    (
+        "Results",
+        "What a search found, by kind.",
+        "contacts?: [Contact], conversations?: [Hit], messages?: [Message], articles?: [any]",
+    ),
+    (
+        "Survey",
+        "How satisfied a customer was with a conversation.",
+        "id: int, csat_survey_response: {rating: int, feedback_message: text|null, conversation_id: int, \
+         message_id: int}|null, display_type: text, content: text, inbox_avatar_url: text, inbox_name: text, locale: text, \
+         conversation_id: int, created_at: iso",
+    ),
+    (
         "Hit",
         "A conversation that a search found, with what was said.",
         "id: int, uuid: text, created_at: int, contact: {id: int, name: text}, \

@@ -8,6 +8,8 @@ const PUBLIC_CONTACT: &str = "source_id?: text, identifier?: text, identifier_ha
 const PROFILE_BODY: &str = "name?: text, email?: text, display_name?: text, password?: text, current_password?: text, \
     password_confirmation?: text, message_signature?: text, ui_settings?: object";
 
+const SURVEY: &str = "/public/api/v1/csat_survey/{conversation}";
+
 pub(super) const CLIENT: &[Operation] = &[
     op("GET", "P", Anyone, "", "", "PublicInbox", "The inbox."),
     op(
@@ -103,6 +105,16 @@ pub(super) const CLIENT: &[Operation] = &[
         "submitted_values: any",
         "PublicMessage",
         "The customer answers a form.",
+    ),
+    op("GET", SURVEY, Anyone, "", "", "Survey", "What a customer is asked about a conversation, and what they said."),
+    op(
+        "PUT PATCH",
+        SURVEY,
+        Anyone,
+        "",
+        "message: {submitted_values: {csat_survey_response: {rating: int, feedback_message?: text}}}",
+        "Survey",
+        "The customer says how it was.",
     ),
 ];
 

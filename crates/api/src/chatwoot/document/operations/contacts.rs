@@ -151,4 +151,10 @@ pub(super) const CONTACTS: &[Operation] = &[
     ),
     op("GET", "A/contacts/{contact}/labels", Agent, "", "", "{payload: [text]}", "Labels of a contact."),
     op("POST", "A/contacts/{contact}/labels", Agent, "", "labels: [text]", "{payload: [text]}", "Replaces the labels."),
+    op("GET", "A/contacts/{contact}/notes", Agent, "", "", "[Note]", "Notes on a contact."),
+    op("POST", "A/contacts/{contact}/notes", Agent, "", "content: text", "Note", "Writes a note."),
+    op("GET", "A/contacts/{contact}/notes/{note}", Agent, "", "", "Note", "A note."),
+    op("PUT PATCH", "A/contacts/{contact}/notes/{note}", Agent, "", "content: text", "Note", "Changes a note."),
+    op("DELETE", "A/contacts/{contact}/notes/{note}", Agent, "", "", "", "Deletes a note."),
+    op("DELETE", "A/contacts/{contact}/avatar", Agent, "", "", "{payload: Contact}", "Takes the picture away."),
 ];

@@ -1,6 +1,6 @@
 //! Conversations and messages.
 
-use super::Who::{Agent, Bot};
+use super::Who::{Admin, Agent, Bot};
 use super::{Operation, op};
 
 const MESSAGE_BODY: &str = "content?: text, message_type?: 'outgoing'|'incoming'|'activity'|'template', private?: bool, \
@@ -63,9 +63,9 @@ pub(super) const CONVERSATIONS: &[Operation] = &[
         "A/conversations/{conversation}",
         Bot,
         "",
-        "priority?: Priority|null",
+        "priority?: Priority|null, custom_attributes?: object",
         "Conversation",
-        "Sets the priority.",
+        "Sets the priority, and merges attributes.",
     ),
     op(
         "POST",
@@ -134,6 +134,36 @@ pub(super) const CONVERSATIONS: &[Operation] = &[
         "Adds followers; PUT and PATCH set them.",
     ),
     op("DELETE", "A/conversations/{conversation}/participants", Agent, "", "user_ids: [int]", "", "Removes followers."),
+    op("DELETE", "A/conversations/{conversation}", Admin, "", "", "", "Deletes a conversation with all that was said."),
+    op("POST", "A/conversations/{conversation}/mute", Agent, "", "", "", "Resolves it and blocks its customer."),
+    op("POST", "A/conversations/{conversation}/unmute", Agent, "", "", "", "Takes the block away."),
+    op(
+        "POST",
+        "A/conversations/{conversation}/unread",
+        Agent,
+        "",
+        "",
+        "Conversation",
+        "Says that the agents have not seen the newest message.",
+    ),
+    op(
+        "POST",
+        "A/conversations/{conversation}/transcript",
+        Agent,
+        "",
+        "email: text",
+        "",
+        "Refused with 422: this server sends no mail.",
+    ),
+    op(
+        "GET",
+        "A/conversations/{conversation}/attachments",
+        Agent,
+        "page?: int",
+        "",
+        "{meta: {total_count: int}, payload: [ListedFile]}",
+        "Files of a conversation, newest first, 100 to a page.",
+    ),
 ];
 
 pub(super) const MESSAGES: &[Operation] = &[
@@ -172,5 +202,14 @@ pub(super) const MESSAGES: &[Operation] = &[
         "",
         "Message",
         "Deletes what a message says.",
+    ),
+    op(
+        "POST",
+        "A/conversations/{conversation}/messages/{message}/retry",
+        Agent,
+        "",
+        "",
+        "Message",
+        "Sends a message again that could not be delivered.",
     ),
 ];

@@ -10,6 +10,8 @@ const REPORT_QUERY: &str = "metric?: text, type: 'account'|'agent'|'inbox'|'labe
     until?: int, group_by?: text, timezone_offset?: num, business_hours?: bool";
 const ATTRIBUTE_BODY: &str = "attribute_display_name?: text, attribute_display_type?: int|text, \
     attribute_description?: text, attribute_key: text, attribute_values?: [text], attribute_model: int|text";
+const ATTRIBUTE_CHANGES: &str = "attribute_display_name?: text, attribute_display_type?: int|text, \
+    attribute_description?: text, attribute_values?: [text]";
 const WEBHOOK_BODY: &str = "url?: text, name?: text|null, subscriptions?: [text]|null, inbox_id?: int|null";
 const MADE_WEBHOOK: &str = "{payload: {webhook: Webhook, id: int}}";
 const BOT_BODY: &str =
@@ -68,7 +70,46 @@ pub(super) const SETTINGS: &[Operation] = &[
         "Makes a label.",
     ),
     op("GET", "A/labels/{label}", Agent, "", "", "Label", "A label."),
+    op(
+        "PUT PATCH",
+        "A/labels/{label}",
+        Admin,
+        "",
+        "title?: text, description?: text, color?: text, show_on_sidebar?: bool",
+        "Label",
+        "Changes a label.",
+    ),
     op("DELETE", "A/labels/{label}", Admin, "", "", "", "Deletes a label."),
+    op("GET", "A/canned_responses", Agent, "search?: text", "", "[CannedResponse]", "Texts that agents say often."),
+    op(
+        "POST",
+        "A/canned_responses",
+        Agent,
+        "",
+        "short_code: text, content: text",
+        "CannedResponse",
+        "Makes a canned response.",
+    ),
+    op(
+        "PUT PATCH",
+        "A/canned_responses/{canned}",
+        Agent,
+        "",
+        "short_code?: text, content?: text",
+        "CannedResponse",
+        "Changes a canned response.",
+    ),
+    op("DELETE", "A/canned_responses/{canned}", Agent, "", "", "", "Deletes a canned response."),
+    op("GET", "A/search", Agent, "q: text, page?: int", "", "{payload: Results}", "Searches everything."),
+    op(
+        "GET",
+        "A/search/{kind}",
+        Agent,
+        "q: text, page?: int",
+        "",
+        "{payload: Results}",
+        "Searches one kind: `contacts`, `conversations`, `messages` or `articles`.",
+    ),
     op(
         "GET",
         "A/custom_attribute_definitions",
@@ -88,6 +129,15 @@ pub(super) const SETTINGS: &[Operation] = &[
         "Defines an attribute.",
     ),
     op("GET", "A/custom_attribute_definitions/{definition}", Agent, "", "", "AttributeDefinition", "A definition."),
+    op(
+        "PUT PATCH",
+        "A/custom_attribute_definitions/{definition}",
+        Admin,
+        "",
+        ATTRIBUTE_CHANGES,
+        "AttributeDefinition",
+        "Changes a definition; its key and model stay.",
+    ),
     op("DELETE", "A/custom_attribute_definitions/{definition}", Admin, "", "", NO_CONTENT, "Deletes a definition."),
     op("GET", "A/automation_rules", Admin, "", "", "{payload: [AutomationRule]}", "Automation rules."),
     op("POST", "A/automation_rules", Admin, "", RULE_BODY, "AutomationRule", "Makes a rule."),
