@@ -149,7 +149,7 @@ async fn what_happened_is_counted_once_and_for_everybody_it_concerns() {
     let of_caio = people.as_array().expect("a list").iter().find(|user| user["id"] == caio).expect("Caio");
     assert_eq!(
         *of_caio,
-        json!({"id": caio, "name": "Caio", "email": "caio@example.com", "thumbnail": "", "availability": "online",
+        json!({"id": caio, "name": "Caio", "email": "caio@example.com", "thumbnail": "", "availability": "offline",
                "metric": {"open": 1, "unattended": 1}})
     );
     let one = report(&bridge, &format!("/conversations?type=agent&user_id={caio}")).await;
