@@ -44,8 +44,13 @@ pub(crate) fn new_secret(hub: &Hub) -> Result<(String, Vec<u8>, String), Error> 
 pub(crate) fn new_short_secret(hub: &Hub) -> Result<(String, Vec<u8>, String), Error> {
     let text = token::short(hub.random()?);
     let sealed = hub.keyring.seal(text.as_bytes(), SECRET_CONTEXT, hub.random()?)?;
-    let prefix = text.chars().take(SECRET_SHOWN / 2).collect();
+    let prefix = short_prefix(&text);
     Ok((text, sealed, prefix))
+}
+
+/// What is shown later of such a short one.
+pub(crate) fn short_prefix(text: &str) -> String {
+    text.chars().take(SECRET_SHOWN / 2).collect()
 }
 
 /// What replaces `X-Tieline` where a request does not say.

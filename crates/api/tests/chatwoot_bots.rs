@@ -6,9 +6,13 @@ mod app;
 #[path = "support/bridge.rs"]
 #[allow(dead_code)]
 mod bridge;
+#[path = "support/courier.rs"]
+#[allow(dead_code)]
+mod courier;
 
 use app::App;
 use bridge::{Bridge, user};
+use courier::{Courier, Received, Receiver};
 use serde_json::{Value, json};
 use tieline_core::users::Role;
 
@@ -230,4 +234,139 @@ async fn a_bot_has_conversations_as_agents_do() {
     let shown = bridge.get(&path).await;
     assert_eq!((&shown["meta"]["assignee"], &shown["messages"][0]["sender"]["name"]), (&Value::Null, &json!("Robo")));
     assert_eq!(bridge.get(&format!("/inboxes/{}/agent_bot", id(&scene.inbox))).await, json!({"agent_bot": {}}));
+}
+
+fn events(received: &[Received]) -> Vec<String> {
+    received.iter().map(|one| text(&one.json(), "event").to_owned()).collect()
+}
+
+fn verifies(secret: &Value, received: &Received) -> bool {
+    let signed = format!("{}.{}", received.header("x-chatwoot-timestamp"), String::from_utf8_lossy(&received.body));
+    let hex = tieline_core::inboxes::hash(secret.as_str().expect("a secret"), &signed);
+    received.header("x-chatwoot-signature") == format!("sha256={hex}")
+}
+
+/// Gives the bot of a scene an address.
+async fn move_to(bridge: &Bridge<'_>, bot: &Value, url: Value) -> Value {
+    bridge.patch(&format!("/agent_bots/{}", id(bot)), json!({"outgoing_url": url})).await
+}
+
+#[tokio::test]
+async fn a_bot_hears_of_the_inboxes_it_is_set_on() {
+    let app = App::new().await;
+    let (receiver, mut courier) = (Receiver::start().await, Courier::new(&app));
+    let bridge = Bridge::new(&app).await;
+    let scene = scene(&bridge).await;
+    let bot = move_to(&bridge, &scene.bot, json!(receiver.url)).await;
+    assert_eq!((&bot["outgoing_url"], &bot["secret"]), (&json!(receiver.url), &scene.bot["secret"]));
+    assert_eq!(bridge.get("/webhooks").await, json!({"payload": {"webhooks": []}}), "it is the bot's own");
+    // The account may have the same address, but not a bot's words.
+    for (word, status) in [("conversation_resolved", 422), ("webwidget_triggered", 200)] {
+        let account = json!({"url": receiver.url, "subscriptions": [word]});
+        bridge.call("POST", "/webhooks", Some(account)).await.expect(status);
+    }
+
+    let opened = bridge.public("POST", &scene.of_contact(""), None).await.expect(200);
+    let path = format!("/conversations/{}", id(&opened));
+    let messages = scene.of_contact(&format!("/{}/messages", id(&opened)));
+    let said = bridge.public("POST", &messages, Some(json!({"content": "hello"}))).await.expect(200);
+    let quiet = bridge.post("/inboxes", json!({"name": "Other", "channel": {"type": "api"}})).await;
+    let door = text(&quiet, "inbox_identifier");
+    bridge.public("POST", &format!("{door}/contacts"), Some(json!({"source_id": "eva"}))).await.expect(200);
+    let elsewhere = format!("{door}/contacts/eva/conversations");
+    let other = id(&bridge.public("POST", &elsewhere, None).await.expect(200));
+    let other = format!("{elsewhere}/{other}/messages");
+    bridge.public("POST", &other, Some(json!({"content": "not for the bot"}))).await.expect(200);
+    courier.run().await;
+    let got = receiver.take();
+    assert_eq!(events(&got), ["message_created"], "of its inbox only, and not that it began");
+    let body = got[0].json();
+    assert_eq!((&body["id"], &body["message_type"]), (&said["id"], &json!("incoming")));
+    assert_eq!(body["conversation"]["status"], "pending");
+    assert!(verifies(&scene.bot["secret"], &got[0]));
+
+    scene.hand.post(&format!("{path}/toggle_status"), json!({"status": "open"})).await;
+    bridge.post(&format!("{path}/toggle_status"), json!({"status": "resolved"})).await;
+    courier.run().await;
+    let got = receiver.take();
+    let (changed, updated) = ("conversation_status_changed", "conversation_updated");
+    let words = ["conversation_opened", changed, updated, "conversation_resolved", changed, updated];
+    assert_eq!(events(&got), words);
+    assert_eq!((&got[3].json()["id"], &got[3].json()["status"]), (&opened["id"], &json!("resolved")));
+
+    // Another secret signs from now on; set on the other inbox it hears of that too.
+    let reset = bridge.post(&format!("/agent_bots/{}/reset_secret", id(&bot)), json!({})).await;
+    bridge.post(&format!("/inboxes/{}/set_agent_bot", id(&quiet)), json!({"agent_bot": bot["id"]})).await;
+    courier.run().await; // takes the secret in
+    bridge.public("POST", &other, Some(json!({"content": "now it is"}))).await.expect(200);
+    courier.run().await;
+    let got = receiver.take();
+    assert_eq!(events(&got), ["message_created"]);
+    assert!(verifies(&reset["secret"], &got[0]) && !verifies(&bot["secret"], &got[0]));
+
+    // Set nowhere, or without an address, it hears nothing.
+    for inbox in [&quiet, &scene.inbox] {
+        bridge.post(&format!("/inboxes/{}/set_agent_bot", id(inbox)), json!({"agent_bot": null})).await;
+    }
+    bridge.public("POST", &other, Some(json!({"content": "anybody?"}))).await.expect(200);
+    courier.run().await;
+    assert_eq!(events(&receiver.take()), [""; 0]);
+    bridge.post(&format!("/inboxes/{}/set_agent_bot", id(&quiet)), json!({"agent_bot": bot["id"]})).await;
+    let without = move_to(&bridge, &bot, Value::Null).await;
+    assert_eq!((&without["outgoing_url"], without["secret"].as_str().map(str::len)), (&Value::Null, Some(24)));
+    bridge.public("POST", &other, Some(json!({"content": "nobody"}))).await.expect(200);
+    courier.run().await;
+    assert_eq!(events(&receiver.take()), [""; 0]);
+    move_to(&bridge, &bot, json!(receiver.url)).await;
+    bridge.public("POST", &other, Some(json!({"content": "back"}))).await.expect(200);
+    courier.run().await;
+    assert_eq!(events(&receiver.take()), ["message_created"]);
+    bridge.call("DELETE", &format!("/agent_bots/{}", id(&bot)), None).await.expect_status(200);
+    bridge.public("POST", &other, Some(json!({"content": "gone"}))).await.expect(200);
+    courier.run().await;
+    assert_eq!(events(&receiver.take()), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_a_bot_does_not_take_goes_to_agents() {
+    let app = App::new().await;
+    let (receiver, mut courier) = (Receiver::start().await, Courier::new(&app));
+    let bridge = Bridge::new(&app).await;
+    let scene = scene(&bridge).await;
+    move_to(&bridge, &scene.bot, json!(receiver.url)).await;
+    let opened = bridge.public("POST", &scene.of_contact(""), None).await.expect(200);
+    let path = format!("/conversations/{}", id(&opened));
+    let messages = scene.of_contact(&format!("/{}/messages", id(&opened)));
+    receiver.answer(&[], 500);
+    bridge.public("POST", &messages, Some(json!({"content": "hello"}))).await.expect(200);
+    courier.run_for(10).await;
+    assert_eq!(receiver.take().len(), 2);
+    assert_eq!(bridge.get(&path).await["status"], "pending", "it is tried again");
+    app.clock.advance_us(600_000_000);
+    courier.run().await;
+    assert_eq!(bridge.get(&path).await["status"], "open", "the third time was the last");
+
+    // One that wants nothing more, ever, holds nothing more.
+    bridge.post(&format!("{path}/toggle_status"), json!({"status": "resolved"})).await;
+    receiver.answer(&[], 200);
+    app.clock.advance_us(3_600_000_000);
+    courier.run_for(10).await;
+    receiver.answer(&[], 410);
+    bridge.public("POST", &messages, Some(json!({"content": "once more"}))).await.expect(200);
+    assert_eq!(bridge.get(&path).await["status"], "pending");
+    courier.run_for(3).await;
+    assert_eq!(bridge.get(&path).await["status"], "open");
+    bridge.post(&format!("{path}/toggle_status"), json!({"status": "resolved"})).await;
+    bridge.public("POST", &messages, Some(json!({"content": "still there?"}))).await.expect(200);
+    assert_eq!(bridge.get(&path).await["status"], "open", "its address is off");
+
+    // Given again, the address is on again.
+    receiver.answer(&[], 200);
+    move_to(&bridge, &scene.bot, json!(receiver.url)).await;
+    receiver.take();
+    bridge.post(&format!("{path}/toggle_status"), json!({"status": "resolved"})).await;
+    bridge.public("POST", &messages, Some(json!({"content": "and now?"}))).await.expect(200);
+    assert_eq!(bridge.get(&path).await["status"], "pending");
+    courier.run().await;
+    assert!(events(&receiver.take()).contains(&"message_created".to_owned()));
 }

@@ -56,18 +56,18 @@ create table bots (
   number bigint not null,
   name text not null,
   description text,
-  outgoing_url text,
   config text not null,                -- JSON: kept and shown
   access_token_hash bytea not null,
   access_token_sealed bytea not null,
   secret_sealed bytea not null,
-  endpoint_id uuid,                    -- the webhook endpoint behind its outgoing_url
+  endpoint_id uuid,                    -- the webhook endpoint that is its outgoing_url
   created_at bigint not null,
   updated_at bigint not null,
   primary key (tenant_id, id)
 ) {{without_rowid}};
 create unique index bots_number on bots (tenant_id, number);
 create unique index bots_access_token on bots (access_token_hash);
+create index bots_endpoint on bots (tenant_id, endpoint_id) where endpoint_id is not null;
 alter table inboxes add column bot_id uuid; -- it gets what comes in here first
 alter table conversations add column bot_id uuid; -- it has the conversation, as an agent would
 

@@ -23,7 +23,7 @@ use tieline_core::secrets::Keyring;
 use tieline_core::teams::{self, Team};
 use tieline_core::tenants::{self, Tenant};
 use tieline_core::users::{self, User};
-use tieline_core::webhooks::Endpoint;
+use tieline_core::webhooks::{Endpoint, Format};
 use tieline_core::{Error, Result, contacts};
 use tieline_db::Read;
 use tieline_wire::chatwoot::state::{self, State};
@@ -71,7 +71,7 @@ pub struct View<'s> {
     told: Option<(EventId, Rc<Told>)>,
 }
 
-/// An event in Chatwoot's words: none, one or two of them, in the order of telling.
+/// An event in Chatwoot's words: none, one or two of them, and one more for bots, in the order of telling.
 pub struct Told {
     /// Words and bodies.
     pub bodies: Vec<(&'static str, Body)>,
@@ -153,7 +153,9 @@ impl View<'_> {
         last: &mut Option<i64>,
     ) -> Result<Vec<(&'static str, String)>> {
         let told = self.tell(read, event)?;
-        let wants = |word: &str| endpoint.events.iter().any(|wanted| wanted == "*" || wanted == word);
+        let of_star = |word: &str| Format::Chatwoot.event(word).is_some();
+        let wants =
+            |word: &str| endpoint.events.iter().any(|wanted| wanted == word || (wanted == "*" && of_star(word)));
         let bodies = told.bodies.iter().filter(|(word, _)| wants(word)).map(|(word, body)| {
             let previous_sequence = match event.sequence {
                 Some(_) => std::mem::replace(last, event.sequence),
@@ -238,9 +240,15 @@ impl View<'_> {
                 }
                 let Some(body) = self.conversation(read, event, &v)? else { return Ok(Vec::new()) };
                 let body = with(body, &changes);
-                let moved = changes.iter().any(|(name, ..)| *name == "status");
-                let first = moved.then(|| ("conversation_status_changed", body.clone()));
-                first.into_iter().chain([("conversation_updated", body)]).collect()
+                let moved = changes.iter().find(|(name, ..)| *name == "status").map(|(_, _, to)| to.as_str());
+                let for_bots = match moved.flatten() {
+                    Some("open") => Some("conversation_opened"),
+                    Some("resolved") => Some("conversation_resolved"),
+                    _ => None,
+                };
+                let first = moved.map(|_| "conversation_status_changed");
+                let first = for_bots.into_iter().chain(first).map(|word| (word, body.clone()));
+                first.chain([("conversation_updated", body.clone())]).collect()
             }
             ("typing.started" | "typing.stopped", Some(v), ..) => {
                 let word = match event.name.as_str() {

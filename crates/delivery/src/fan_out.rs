@@ -201,6 +201,7 @@ fn is_told_by_another(endpoint: &Endpoint, all: &[Endpoint], wants: impl Fn(&End
     let is_same = |other: &Endpoint| other.is_inboxes && other.format == Format::Chatwoot && other.url == endpoint.url;
     endpoint.format == Format::Chatwoot
         && !endpoint.is_inboxes
+        && !endpoint.is_bots
         && all.iter().any(|other| is_same(other) && wants(other))
 }
 

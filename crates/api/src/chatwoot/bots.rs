@@ -4,6 +4,7 @@ use super::Result;
 use super::agent::Agent;
 use super::params::{Number, Params, invalid};
 use super::refused::Refused;
+use crate::endpoints::{header_prefix, new_short_secret, short_prefix};
 use crate::http::reply::Json;
 use crate::http::request::Path;
 use crate::hub::Hub;
@@ -13,8 +14,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tieline_core::bots::{self, Tokens};
 use tieline_core::error::Error;
+use tieline_core::inboxes::Hook;
 use tieline_core::keys::token;
 use tieline_core::users::ACCESS_TOKEN_CONTEXT;
+use tieline_core::webhooks::Format;
 use tieline_core::{inboxes, tenants};
 use tieline_delivery::SECRET_CONTEXT;
 
@@ -34,9 +37,10 @@ fn new_token(hub: &Hub) -> tieline_core::Result<Tokens> {
     Ok(Tokens { hash: Sha256::digest(text.as_bytes()).into(), sealed })
 }
 
-fn new_secret(hub: &Hub) -> tieline_core::Result<Vec<u8>> {
-    let text = token::short(hub.random()?);
-    hub.keyring.seal(text.as_bytes(), SECRET_CONTEXT, hub.random()?)
+/// The endpoint of a bot, signed with the bot's own secret.
+fn hook(url: String, secret: Vec<u8>, secret_prefix: String) -> Hook {
+    let (format, header_prefix) = (Format::Chatwoot, header_prefix(Format::Chatwoot).to_owned());
+    Hook { url, format, header_prefix, secret, secret_prefix }
 }
 
 /// What a request says of a bot.
@@ -102,13 +106,14 @@ pub async fn create(State(hub): State<Hub>, agent: Agent, params: Params) -> Res
     agent.admin()?;
     let params = params.wrapped("agent_bot")?;
     let asked = asked(&hub, &agent.tenant, &params).await?;
+    let (_, secret, prefix) = new_short_secret(&hub)?;
     let command = bots::Create {
         name: asked.name.ok_or_else(|| invalid("Name can't be blank", "name"))?,
         description: asked.description.flatten(),
-        outgoing_url: asked.outgoing_url.flatten(),
+        hook: asked.outgoing_url.flatten().map(|url| hook(url, secret.clone(), prefix)),
         config: asked.config.unwrap_or_else(|| "{}".into()),
         token: new_token(&hub)?,
-        secret: new_secret(&hub)?,
+        secret,
     };
     let ctx = agent.ctx();
     let made = hub.db.write(move |tx| bots::create(tx, &ctx, &command)).await?;
@@ -124,11 +129,15 @@ pub async fn update(
     agent.admin()?;
     let params = params.wrapped("agent_bot")?;
     let Asked { name, description, outgoing_url, config } = asked(&hub, &agent.tenant, &params).await?;
-    let command = bots::Update { name, description, outgoing_url, config };
-    let ctx = agent.ctx();
+    let asked = bots::Update { name, description, hook: None, config };
+    let (ctx, keyring) = (agent.ctx(), hub.keyring.clone());
     let made = hub.db.write(move |tx| {
-        let id = bots::by_number(tx, ctx.tenant, number.0)?.id;
-        bots::update(tx, &ctx, id, &command)
+        let bot = bots::by_number(tx, ctx.tenant, number.0)?;
+        let secret = keyring.open(&bot.secret, SECRET_CONTEXT)?;
+        let prefix = short_prefix(&String::from_utf8_lossy(&secret));
+        let hook = outgoing_url.clone().map(|url| url.map(|url| hook(url, bot.secret.clone(), prefix)));
+        let command = bots::Update { hook, ..asked.clone() };
+        bots::update(tx, &ctx, bot.id, &command)
     });
     Ok(Json(agent.scene().view().bot(&made.await?)?))
 }
@@ -156,10 +165,10 @@ pub async fn reset_token(State(hub): State<Hub>, agent: Agent, Path((_, number))
 
 pub async fn reset_secret(State(hub): State<Hub>, agent: Agent, Path((_, number)): OfAccount) -> Result<Json<Value>> {
     agent.admin()?;
-    let (ctx, secret) = (agent.ctx(), new_secret(&hub)?);
+    let (ctx, (_, secret, prefix)) = (agent.ctx(), new_short_secret(&hub)?);
     let made = hub.db.write(move |tx| {
         let id = bots::by_number(tx, ctx.tenant, number.0)?.id;
-        bots::set_secret(tx, &ctx, id, &secret)
+        bots::set_secret(tx, &ctx, id, &secret, &prefix)
     });
     Ok(Json(agent.scene().view().bot(&made.await?)?))
 }

@@ -1,11 +1,14 @@
 //! Bots: programs that talk in inboxes. Each has a token of its own, may be set on inboxes and given conversations.
 //!
-//! What comes into an inbox with a bot is held for it: agents see it once the bot hands it over.
+//! What comes into an inbox with a bot is held for it: agents see it once the bot hands it over, or once its address has
+//! not taken an event of it.
 
 pub(crate) mod sql;
 mod write;
 
-pub use write::{BOTS_LIMIT, Create, Tokens, Update, create, delete, set_on, set_secret, set_token, update};
+pub use write::{
+    BOTS_LIMIT, Create, INBOXES_LIMIT, Tokens, Update, create, delete, set_on, set_secret, set_token, update,
+};
 
 use crate::ids::{BotId, EndpointId, InboxId, TenantId};
 use crate::{Error, Result};
@@ -22,7 +25,7 @@ pub struct Bot {
     pub name: String,
     /// What it does.
     pub description: Option<String>,
-    /// Where it hears of its conversations.
+    /// Where it hears of the inboxes it is set on.
     pub outgoing_url: Option<String>,
     /// What its makers keep with it, a JSON object as text.
     pub config: String,
@@ -30,7 +33,7 @@ pub struct Bot {
     pub access_token: Vec<u8>,
     /// What signs what it is sent, sealed.
     pub secret: Vec<u8>,
-    /// The endpoint behind its address.
+    /// The webhook endpoint that is its address.
     pub endpoint: Option<EndpointId>,
     /// Microseconds UTC.
     pub created_at: i64,
@@ -84,7 +87,7 @@ pub fn on(read: &mut Read, tenant: TenantId, inbox: InboxId) -> Result<Option<Bo
     Ok(read.opt(sql::ON_INBOX, &params![tenant.0, inbox.0], bot)?)
 }
 
-/// Whether a bot is set on an inbox.
+/// Whether a bot is set on an inbox and can be reached.
 pub(crate) fn works_in(read: &mut Read, tenant: TenantId, inbox: InboxId) -> Result<bool> {
     Ok(read.opt(sql::WORKS_IN, &params![tenant.0, inbox.0], |_| Ok(()))?.is_some())
 }

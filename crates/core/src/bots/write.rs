@@ -1,14 +1,29 @@
-//! Making, changing and deleting bots.
+//! Making, changing and deleting bots, with the webhook endpoint that one may have.
 
 use super::{Bot, get, sql};
 use crate::ctx::Ctx;
-use crate::ids::{BotId, InboxId};
+use crate::ids::{BotId, EndpointId, InboxId};
+use crate::inboxes::Hook;
 use crate::installation::change_configuration;
+use crate::webhooks::{self, CreateEndpoint, RotateSecret, UpdateEndpoint};
 use crate::{Error, Result, inboxes, tenants};
 use tieline_db::{Tx, params};
 
 /// Most bots of a partition.
 pub const BOTS_LIMIT: i64 = 100;
+/// Most inboxes that one bot is set on.
+pub const INBOXES_LIMIT: i64 = 1000;
+/// What a bot hears of its inboxes, in Chatwoot's words.
+const WORDS: [&str; 6] = [
+    "message_created",
+    "message_updated",
+    "conversation_updated",
+    "conversation_status_changed",
+    "conversation_opened",
+    "conversation_resolved",
+];
+/// Attempts of a delivery to a bot: while it is tried, a customer waits for nobody.
+const ATTEMPTS: i64 = 3;
 
 /// A new access token, made and sealed at the edge.
 #[derive(Clone, Debug)]
@@ -26,8 +41,8 @@ pub struct Create {
     pub name: String,
     /// What it does.
     pub description: Option<String>,
-    /// Where it hears of its conversations.
-    pub outgoing_url: Option<String>,
+    /// Where it hears of its inboxes, signed with its secret.
+    pub hook: Option<Hook>,
     /// A JSON object as text.
     pub config: String,
     /// Its access token.
@@ -43,8 +58,8 @@ pub struct Update {
     pub name: Option<String>,
     /// New description; none inside clears.
     pub description: Option<Option<String>>,
-    /// New address; none inside clears.
-    pub outgoing_url: Option<Option<String>>,
+    /// New address; none inside removes the endpoint. Its secret counts only where there was no endpoint before.
+    pub hook: Option<Option<Hook>>,
     /// A JSON object as text.
     pub config: Option<String>,
 }
@@ -59,13 +74,14 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Bot> {
         return Err(Error::field("/name", "too_many", "An account has at most 100 bots."));
     }
     let (id, number, now) = (BotId::from_uuid(tx.new_id()), tx.take_number()?, tx.now());
+    let endpoint = cmd.hook.as_ref().map(|hook| add_hook(tx, ctx, &cmd.name, Vec::new(), hook)).transpose()?;
     let params = params![
         ctx.tenant.0,
         id.0,
         number,
         &cmd.name,
         &cmd.description,
-        &cmd.outgoing_url,
+        endpoint.map(|id| id.0),
         &cmd.config,
         cmd.token.hash.as_slice(),
         &cmd.token.sealed,
@@ -77,16 +93,35 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Bot> {
     get(tx, ctx.tenant, id)
 }
 
-/// Changes a bot.
+/// Changes a bot. An address that is given is switched on, if it was off; a new one keeps the endpoint and its secret.
 ///
 /// Errors: `not_found`.
 pub fn update(tx: &mut Tx, ctx: &Ctx, id: BotId, cmd: &Update) -> Result<Bot> {
     let (bot, now) = (get(tx, ctx.tenant, id)?, tx.now());
     let name = cmd.name.as_ref().unwrap_or(&bot.name);
     let description = cmd.description.as_ref().unwrap_or(&bot.description);
-    let url = cmd.outgoing_url.as_ref().unwrap_or(&bot.outgoing_url);
+    let endpoint = match (&cmd.hook, bot.endpoint) {
+        (None, endpoint) => endpoint,
+        (Some(None), None) => None,
+        (Some(None), Some(endpoint)) => {
+            webhooks::delete(tx, ctx, endpoint)?;
+            None
+        }
+        (Some(Some(hook)), Some(endpoint)) => {
+            let moved =
+                UpdateEndpoint { url: Some(hook.url.clone()), is_active: Some(true), ..UpdateEndpoint::default() };
+            webhooks::update(tx, ctx, endpoint, &moved)?;
+            Some(endpoint)
+        }
+        (Some(Some(hook)), None) => {
+            tenants::lock(tx, ctx.tenant)?; // so that its inboxes stay the same
+            let inboxes = inboxes_of(tx, ctx, id)?;
+            Some(add_hook(tx, ctx, name, inboxes, hook)?)
+        }
+    };
+    let endpoint = endpoint.map(|id| id.0);
     let config = cmd.config.as_ref().unwrap_or(&bot.config);
-    tx.execute(sql::UPDATE, &params![ctx.tenant.0, id.0, name, description, url, config, now])?;
+    tx.execute(sql::UPDATE, &params![ctx.tenant.0, id.0, name, description, endpoint, config, now])?;
     change_configuration(tx)?;
     get(tx, ctx.tenant, id)
 }
@@ -101,36 +136,74 @@ pub fn set_token(tx: &mut Tx, ctx: &Ctx, id: BotId, token: &Tokens) -> Result<Bo
     get(tx, ctx.tenant, id)
 }
 
-/// Gives a bot another signing secret, sealed.
+/// Gives a bot another signing secret, sealed, with its start for people; the one before stops at once.
 ///
 /// Errors: `not_found`.
-pub fn set_secret(tx: &mut Tx, ctx: &Ctx, id: BotId, secret: &[u8]) -> Result<Bot> {
-    let now = tx.now();
+pub fn set_secret(tx: &mut Tx, ctx: &Ctx, id: BotId, secret: &[u8], prefix: &str) -> Result<Bot> {
+    let (bot, now) = (get(tx, ctx.tenant, id)?, tx.now());
+    if let Some(id) = bot.endpoint {
+        let (secret, secret_prefix) = (secret.to_vec(), prefix.to_owned());
+        webhooks::rotate(tx, ctx, &RotateSecret { id, secret, secret_prefix, overlap_us: 0 })?;
+    }
     tx.execute(sql::SET_SECRET, &params![ctx.tenant.0, id.0, secret, now])?;
     change_configuration(tx)?;
     get(tx, ctx.tenant, id)
 }
 
-/// Deletes a bot: its inboxes go on without one, its conversations with nobody. No event per conversation.
+/// Deletes a bot with its webhook endpoint: its inboxes go on without one, its conversations with nobody. No event per conversation.
 ///
 /// Errors: `not_found`.
 pub fn delete(tx: &mut Tx, ctx: &Ctx, id: BotId) -> Result<()> {
-    get(tx, ctx.tenant, id)?;
+    if let Some(endpoint) = get(tx, ctx.tenant, id)?.endpoint {
+        webhooks::delete(tx, ctx, endpoint)?;
+    }
     for statement in [sql::LEAVE_INBOXES, sql::LEAVE_CONVERSATIONS, sql::DELETE] {
         tx.execute(statement, &params![ctx.tenant.0, id.0])?;
     }
     change_configuration(tx)
 }
 
-/// Sets a bot on an inbox, or none. What is open there stays as it is.
+/// Sets a bot on an inbox, or none: it hears of what happens there from now on. What is open there stays as it is.
 ///
-/// Errors: `not_found`.
+/// Errors: `not_found`; `too_many`.
 pub fn set_on(tx: &mut Tx, ctx: &Ctx, inbox: InboxId, bot: Option<BotId>) -> Result<()> {
+    tenants::lock(tx, ctx.tenant)?; // two at once see each other's inboxes
     inboxes::get(tx, ctx.tenant, inbox)?;
-    if let Some(bot) = bot {
-        get(tx, ctx.tenant, bot)?;
+    let bot = bot.map(|bot| get(tx, ctx.tenant, bot)).transpose()?;
+    let (before, now) = (super::on(tx, ctx.tenant, inbox)?, tx.now());
+    tx.execute(sql::SET_ON, &params![ctx.tenant.0, inbox.0, bot.as_ref().map(|bot| bot.id.0), now])?;
+    for bot in before.into_iter().chain(bot) {
+        let inboxes = inboxes_of(tx, ctx, bot.id)?;
+        if let Some(endpoint) = bot.endpoint {
+            let heard = UpdateEndpoint { inboxes: Some(Some(inboxes)), ..UpdateEndpoint::default() };
+            webhooks::update(tx, ctx, endpoint, &heard)?;
+        }
     }
-    let now = tx.now();
-    tx.execute(sql::SET_ON, &params![ctx.tenant.0, inbox.0, bot.map(|id| id.0), now])?;
     change_configuration(tx)
+}
+
+fn inboxes_of(tx: &mut Tx, ctx: &Ctx, bot: BotId) -> Result<Vec<InboxId>> {
+    let params = params![ctx.tenant.0, bot.0, INBOXES_LIMIT + 1];
+    let inboxes = tx.all(sql::INBOXES, &params, |row| Ok(InboxId::from_uuid(row.get(0)?)))?;
+    if inboxes.len() as i64 > INBOXES_LIMIT {
+        return Err(Error::field("/agent_bot", "too_many", "A bot is set on at most 1000 inboxes."));
+    }
+    Ok(inboxes)
+}
+
+fn add_hook(tx: &mut Tx, ctx: &Ctx, name: &str, inboxes: Vec<InboxId>, hook: &Hook) -> Result<EndpointId> {
+    let endpoint = CreateEndpoint {
+        name: name.to_owned(),
+        description: None,
+        url: hook.url.clone(),
+        events: WORDS.map(str::to_owned).to_vec(),
+        format: hook.format,
+        header_prefix: hook.header_prefix.clone(),
+        max_attempts: ATTEMPTS,
+        inboxes: Some(inboxes),
+        secret: hook.secret.clone(),
+        secret_prefix: hook.secret_prefix.clone(),
+    };
+    // A bot's own endpoint does not count into the plan's webhooks.
+    Ok(webhooks::insert(tx, ctx, &endpoint)?.id)
 }

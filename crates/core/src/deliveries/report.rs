@@ -1,22 +1,28 @@
 //! What an inbox's own endpoint says of our messages: its 2xx for `message.sent` means that the integrator has taken the
-//! message over, so it is `sent`; when all attempts are used up it has `failed`. Other endpoints only watch.
+//! message over, so it is `sent`; when all attempts are used up it has `failed`.
+//!
+//! What a bot does not take goes to agents: a conversation that it holds is handed off. Other endpoints only watch.
 
 use super::{Attempt, Ended, Recorded, Status, sql};
 use crate::ctx::Ctx;
 use crate::events::Render;
-use crate::ids::{MessageId, TenantId};
+use crate::ids::{ConversationId, MessageId, TenantId};
 use crate::messages::status::DeliveryStatus;
 use crate::messages::{self, Report};
 use crate::webhooks::Format;
-use crate::{Kind, Result};
+use crate::{Kind, Result, conversations};
 use std::collections::{BTreeMap, BTreeSet};
 use tieline_db::{Param, Tx, params};
 
 /// What the reason of our failures starts with: in Chatwoot's format a later success takes them back.
 const FAILURE: &str = "The inbox's webhook ";
 
-/// Moves the delivery status of messages by the ends of recorded attempts, in the same transaction, and says so in events.
-/// Endpoints that are no inbox's own cost one look-up.
+/// Most conversations that one failure of a bot that is down hands off, beside its own; the next takes the next.
+const HANDED_OFF: i64 = 100;
+
+/// Moves the delivery status of messages by the ends of recorded attempts, and hands off what bots did not take, in the same
+/// transaction, and says so in events. Endpoints that are neither an inbox's own nor a bot's cost two look-ups,
+/// and one more while they are down.
 pub fn report(tx: &mut Tx, render: Render, attempts: &[Attempt], recorded: &Recorded) -> Result<()> {
     for ((tenant, message), (status, takes_back)) in carried(tx, attempts, recorded)? {
         let ctx = Ctx::system(tenant, render);
@@ -30,7 +36,41 @@ pub fn report(tx: &mut Tx, render: Render, attempts: &[Attempt], recorded: &Reco
             reported => drop(reported?),
         }
     }
+    for (tenant, conversation) in untaken(tx, attempts, recorded)? {
+        match conversations::hand_off(tx, &Ctx::system(tenant, render), conversation) {
+            Err(error) if error.kind == Kind::NotFound => {}
+            handed_off => drop(handed_off?),
+        }
+    }
     Ok(())
+}
+
+/// Conversations of which a bot did not take an event: all attempts are used up, or it is down and they wait behind that.
+fn untaken(tx: &mut Tx, attempts: &[Attempt], recorded: &Recorded) -> Result<BTreeSet<(TenantId, ConversationId)>> {
+    let failed = |attempt: &&Attempt| {
+        attempt.ended != Ended::As(Status::Succeeded) && !recorded.lost.contains(&(attempt.endpoint, attempt.epoch))
+    };
+    let is_down = |attempt: &&Attempt| attempt.health.next_probe_at.is_some() || attempt.status_code == Some(410);
+    let ended: Vec<&Attempt> =
+        attempts.iter().filter(failed).filter(|attempt| attempt.ended == Ended::As(Status::Failed)).collect();
+    let row = |attempt: &&Attempt| params![attempt.tenant.0, attempt.endpoint.0, attempt.delivery.0];
+    let rows: Vec<Param> = ended.iter().flat_map(row).collect();
+    let mut found = BTreeSet::new();
+    tx.select_many(&sql::OF_BOTS, &rows, |row| {
+        found.insert((ended[row.get::<i64>(0)? as usize].tenant, ConversationId::from_uuid(row.get(1)?)));
+        Ok(())
+    })?;
+    let down = attempts.iter().filter(failed).filter(is_down);
+    let down: BTreeSet<_> = down.map(|attempt| (attempt.tenant, attempt.endpoint)).collect();
+    for (tenant, endpoint) in down {
+        if tx.opt(sql::IS_BOTS, &params![tenant.0, endpoint.0], |_| Ok(()))?.is_none() {
+            continue;
+        }
+        let params = params![tenant.0, endpoint.0, HANDED_OFF];
+        let held = tx.all(sql::HELD_BEHIND, &params, |row| Ok(ConversationId::from_uuid(row.get(0)?)))?;
+        found.extend(held.into_iter().map(|conversation| (tenant, conversation)));
+    }
+    Ok(found)
 }
 
 /// What was heard of which message, of two reports in one batch the stronger; and whether it is to take back a failure of

@@ -204,6 +204,19 @@ pub static OWN_ENDPOINTS: Many = Many::new(
     &[("tenant_id", Ty::Int), ("endpoint_id", Ty::Uuid)],
 );
 
+/// The conversation of a delivery to a bot.
+pub static OF_BOTS: Many = Many::new(
+    "select :ord, d.conversation_id from deliveries d where d.tenant_id = :tenant_id and d.endpoint_id = :endpoint_id \
+     and d.id = :id and d.conversation_id is not null and exists \
+     (select 1 from bots b where b.tenant_id = d.tenant_id and b.endpoint_id = d.endpoint_id)",
+    &[("tenant_id", Ty::Int), ("endpoint_id", Ty::Uuid), ("id", Ty::Uuid)],
+);
+pub const IS_BOTS: &str = "select 1 from bots where tenant_id = $1 and endpoint_id = $2";
+/// Held conversations of which something waits for a bot.
+pub const HELD_BEHIND: &str = "select distinct d.conversation_id from deliveries d \
+     join conversations c on c.tenant_id = d.tenant_id and c.id = d.conversation_id \
+     where d.tenant_id = $1 and d.endpoint_id = $2 and d.status = 'pending' and not d.manual and c.is_held limit $3";
+
 /// Housekeeping over all tenants, endpoint by endpoint.
 pub const ENDPOINTS: &str =
     "select endpoint_id from endpoint_states where endpoint_id > $1 order by endpoint_id limit $2";

@@ -15,6 +15,7 @@ pub fn delete(tx: &mut Tx, ctx: &Ctx, id: EndpointId) -> Result<()> {
     get(tx, ctx.tenant, id)?;
     let now = tx.now();
     tx.execute(sql::INSERT_DELETED, &params![ctx.tenant.0, id.0, now])?;
+    tx.execute(sql::LEAVE_BOTS, &params![ctx.tenant.0, id.0, now])?;
     tx.execute(sql::LEAVE_INBOXES, &params![ctx.tenant.0, id.0, now])?;
     tx.execute(sql::DELETE_STATE, &params![ctx.tenant.0, id.0])?;
     tx.execute(sql::DELETE, &params![ctx.tenant.0, id.0])?;

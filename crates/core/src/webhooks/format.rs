@@ -33,6 +33,10 @@ pub const CHATWOOT_WORDS: [(&str, &[&str]); 12] = [
     ("inbox_updated", &["inbox.updated"]),
 ];
 
+/// Words that Chatwoot has for bots alone: nobody else can ask for them, and a star does not mean them.
+const BOT_WORDS: [(&str, &[&str]); 2] =
+    [("conversation_opened", &["conversation.updated"]), ("conversation_resolved", &["conversation.updated"])];
+
 /// How many of [`CHATWOOT_WORDS`] a subscription has that names none.
 pub const CHATWOOT_DEFAULTS: usize = 8;
 
@@ -86,6 +90,7 @@ impl Format {
 /// The events of the log behind a word of Chatwoot's, or behind all of them.
 pub(super) fn sources(word: &str) -> impl Iterator<Item = &'static str> + '_ {
     let meant = CHATWOOT_WORDS.iter().filter(move |(known, _)| word == "*" || word == *known);
+    let meant = meant.chain(BOT_WORDS.iter().filter(move |(known, _)| word == *known));
     meant.flat_map(|(_, sources)| sources.iter().copied())
 }
 

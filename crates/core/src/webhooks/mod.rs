@@ -71,7 +71,7 @@ pub struct Endpoint {
     pub header_prefix: String,
     /// 1 to 10.
     pub max_attempts: i64,
-    /// Only events of these inboxes; none for all.
+    /// Only events of these inboxes, a bot's perhaps of no inbox; none for all.
     pub inboxes: Option<Vec<InboxId>>,
     /// Whether it gets events.
     pub is_active: bool,
@@ -91,6 +91,8 @@ pub struct Endpoint {
     pub health: HealthRow,
     /// Whether it is the one that an inbox has of its own.
     pub is_inboxes: bool,
+    /// Whether it is a bot's address.
+    pub is_bots: bool,
     /// Microseconds UTC.
     pub created_at: i64,
     /// Microseconds UTC.
@@ -128,9 +130,12 @@ pub(crate) fn endpoint(row: &Row) -> tieline_db::Result<Endpoint> {
     let words = |text: String| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let stored = |what: &str| tieline_db::Error::Sql(format!("unknown {what} in webhook_endpoints"));
     let inboxes = match row.get::<Option<String>>(9)? {
-        Some(text) => {
-            Some(text.split(' ').map(str::parse).collect::<Result<Vec<InboxId>, _>>().map_err(|_| stored("inbox"))?)
-        }
+        Some(text) => Some(
+            text.split_whitespace()
+                .map(str::parse)
+                .collect::<Result<Vec<InboxId>, _>>()
+                .map_err(|_| stored("inbox"))?,
+        ),
         None => None,
     };
     Ok(Endpoint {
@@ -162,6 +167,7 @@ pub(crate) fn endpoint(row: &Row) -> tieline_db::Result<Endpoint> {
         },
         number: row.get(25)?,
         is_inboxes: row.get(26)?,
+        is_bots: row.get(27)?,
     })
 }
 
@@ -207,7 +213,7 @@ pub fn wanted_events(read: &mut Read) -> Result<Option<String>> {
     })
 }
 
-/// The tenant's active endpoints; at most its `maxWebhooks` and one per inbox.
+/// The tenant's active endpoints; at most its `maxWebhooks` and one per inbox and bot.
 pub fn active(read: &mut Read, tenant: TenantId) -> Result<Vec<Endpoint>> {
     Ok(read.all(sql::ACTIVE, &params![tenant.0], endpoint)?)
 }

@@ -7,7 +7,8 @@ macro_rules! select {
              w.inbox_ids, w.is_active, w.disabled_reason, w.active_after, w.disabled_at, w.secret_sealed, w.secret_prefix, \
              w.previous_secret_sealed, w.previous_secret_until, w.created_at, w.updated_at, s.consecutive_failures, \
              s.first_failure_at, s.next_probe_at, s.last_success_at, s.last_failure_at, w.number, \
-             exists (select 1 from inboxes i where i.tenant_id = w.tenant_id and i.endpoint_id = w.id) \
+             exists (select 1 from inboxes i where i.tenant_id = w.tenant_id and i.endpoint_id = w.id), \
+             exists (select 1 from bots b where b.tenant_id = w.tenant_id and b.endpoint_id = w.id) \
              from webhook_endpoints w join endpoint_states s on s.endpoint_id = w.id ",
             $rest
         )
@@ -16,10 +17,11 @@ macro_rules! select {
 
 pub const GET: &str = select!("where w.tenant_id = $1 and w.id = $2");
 pub const BY_NUMBER: &str = select!("where w.tenant_id = $1 and w.number = $2");
-/// Chatwoot's accounts have one webhook for each address; an inbox's own does not count.
+/// Chatwoot's accounts have one webhook for each address; an inbox's or bot's own does not count.
 pub const URL_TAKEN: &str = "select 1 from webhook_endpoints w where w.tenant_id = $1 and w.url = $2 and w.id <> $3 \
      and w.format = 'chatwoot' and not exists \
-     (select 1 from inboxes i where i.tenant_id = w.tenant_id and i.endpoint_id = w.id) limit 1";
+     (select 1 from inboxes i where i.tenant_id = w.tenant_id and i.endpoint_id = w.id) and not exists \
+     (select 1 from bots b where b.tenant_id = w.tenant_id and b.endpoint_id = w.id) limit 1";
 /// Newest first: ids grow with time.
 pub const LIST: &str = select!("where w.tenant_id = $1 and w.id < $2 order by w.id desc limit $3");
 /// Claim of a loop: the sender asks by the endpoint whose lease it holds.
@@ -28,9 +30,10 @@ pub const FOR_SENDING: &str =
 pub const ACTIVE: &str = select!("where w.tenant_id = $1 and w.is_active order by w.id limit 2000");
 /// Of the fan-out, over all tenants.
 pub const WANTED_EVENTS: &str = "select distinct events, format from webhook_endpoints where is_active";
-/// An inbox's own endpoint does not count.
+/// An inbox's or bot's own endpoint does not count.
 pub const COUNT: &str = "select count(*) from webhook_endpoints w where w.tenant_id = $1 and not exists \
-     (select 1 from inboxes i where i.tenant_id = w.tenant_id and i.endpoint_id = w.id)";
+     (select 1 from inboxes i where i.tenant_id = w.tenant_id and i.endpoint_id = w.id) and not exists \
+     (select 1 from bots b where b.tenant_id = w.tenant_id and b.endpoint_id = w.id)";
 pub const INSERT: &str = "insert into webhook_endpoints (tenant_id, id, name, description, url, events, format, header_prefix, \
      max_attempts, inbox_ids, is_active, active_after, secret_sealed, secret_prefix, created_at, updated_at, number) \
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, true, $11, $12, $13, $14, $14, $15)";
@@ -61,5 +64,7 @@ pub const DELETE: &str = "delete from webhook_endpoints where tenant_id = $1 and
 pub const DELETE_STATE: &str = "delete from endpoint_states where tenant_id = $1 and endpoint_id = $2";
 pub const INSERT_DELETED: &str =
     "insert into deleted_endpoints (tenant_id, endpoint_id, deleted_at) values ($1, $2, $3)";
+pub const LEAVE_BOTS: &str =
+    "update bots set endpoint_id = null, updated_at = $3 where tenant_id = $1 and endpoint_id = $2";
 pub const LEAVE_INBOXES: &str =
     "update inboxes set endpoint_id = null, updated_at = $3 where tenant_id = $1 and endpoint_id = $2";
