@@ -41,6 +41,7 @@ pub const ERROR_CODES: &[ErrorCode] = codes! {
     401 "unauthorized" "Credentials missing": "Send a key as `Authorization: Bearer sa_live_…`.";
     401 "invalid_api_key" "Invalid API key": "The key is unknown, malformed, revoked or disabled. Make another in the settings.";
     401 "invalid_access_token" "Invalid access token": "On Chatwoot's surface: the token in `api_access_token` is no user's. Copy it again from the profile.";
+    401 "invalid_token" "Invalid token": "On Chatwoot's surface: `pubsub_token` names no subscription of `/cable`. Read it again from the contact or the profile.";
     402 "quota_exceeded" "Monthly quota exceeded": "The plan's requests of this month are used up; `X-Api-Quota-Reset` says when they begin anew.";
     403 "api_disabled" "API disabled": "The plan of this tenant does not include the API.";
     403 "insufficient_scope" "Scope missing": "The key is valid but lacks `requiredScope`. Make one that has it.";
@@ -76,12 +77,17 @@ pub const ERROR_CODES: &[ErrorCode] = codes! {
     409 "merge_chain_too_long" "Merged too often": "The conversation was merged on and on; go on with the one that holds its messages now.";
     409 "not_outbound" "Not an outbound message": "Only messages with the direction `outbound` have a delivery status.";
     409 "tag_limit_reached" "Too many tags": "A conversation carries at most 50 tags. Take one off first.";
+    409 "note_limit_reached" "Too many notes": "A contact has at most 1000 notes. Delete one first.";
+    409 "snippet_exists" "Snippet exists": "A canned response has this short code already. Change that one, or take another code.";
+    409 "snippet_limit_reached" "Too many snippets": "The tenant has as many canned responses as it may. Delete one first.";
     413 "payload_too_large" "Body too large": "The body is over this path's limit, 1 MiB where nothing else is said.";
     415 "unsupported_media_type" "Unsupported content type": "Send `Content-Type: application/json`; PATCH takes `application/merge-patch+json` too.";
     422 "idempotency_key_reused" "Idempotency key reused": "This `Idempotency-Key` came with another body before. Use a new key for a new request.";
+    422 "survey_closed" "Survey closed": "The survey of satisfaction was asked too long ago to be answered.";
     429 "rate_limited" "Too many requests": "The key's requests a minute are used up. Wait for `Retry-After` seconds.";
     429 "daily_quota_exceeded" "Daily quota exceeded": "The key's requests of this day are used up; they begin anew at 00:00 UTC.";
     429 "too_many_streams" "Too many streams": "The tenant, or this server, has as many event streams open as it may. Close one, or wait for `Retry-After` seconds.";
+    429 "too_many_connections" "Too many connections": "On Chatwoot's surface: the server has as many connections to `/cable` open as it may. Try again after `Retry-After` seconds.";
     429 "webhook_limit_reached" "Webhook limit reached": "The tenant has as many webhook endpoints as its plan allows. Delete one; waiting does not help.";
     429 "automation_limit_reached" "Too many rules": "The tenant has as many automation rules as it may. Delete one; waiting does not help.";
     500 "internal_error" "Internal error": "Something went wrong on our side. Send again later, and quote `requestId` if it stays.";

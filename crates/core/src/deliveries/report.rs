@@ -17,7 +17,7 @@ use tieline_db::{Param, Tx, params};
 /// What the reason of our failures starts with: in Chatwoot's format a later success takes them back.
 const FAILURE: &str = "The inbox's webhook ";
 
-/// Most conversations that one failure of a bot that is down hands off, beside its own; the next takes the next.
+/// Most waiting deliveries whose conversations one failure of a bot that is down hands off; the next takes the next.
 const HANDED_OFF: i64 = 100;
 
 /// Moves the delivery status of messages by the ends of recorded attempts, and hands off what bots did not take, in the same

@@ -212,10 +212,11 @@ pub static OF_BOTS: Many = Many::new(
     &[("tenant_id", Ty::Int), ("endpoint_id", Ty::Uuid), ("id", Ty::Uuid)],
 );
 pub const IS_BOTS: &str = "select 1 from bots where tenant_id = $1 and endpoint_id = $2";
-/// Held conversations of which something waits for a bot.
-pub const HELD_BEHIND: &str = "select distinct d.conversation_id from deliveries d \
+/// Held conversations of which something waits for a bot, once for each thing.
+pub const HELD_BEHIND: &str = "select d.conversation_id from deliveries d \
      join conversations c on c.tenant_id = d.tenant_id and c.id = d.conversation_id \
-     where d.tenant_id = $1 and d.endpoint_id = $2 and d.status = 'pending' and not d.manual and c.is_held limit $3";
+     where d.tenant_id = $1 and d.endpoint_id = $2 and d.status = 'pending' and not d.manual and c.is_held \
+     order by d.position, d.id limit $3";
 
 /// Housekeeping over all tenants, endpoint by endpoint.
 pub const ENDPOINTS: &str =
