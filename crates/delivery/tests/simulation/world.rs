@@ -1,5 +1,7 @@
 //! One run: what happens, in which order, and what must hold on the way and at the end.
 
+mod check;
+
 use crate::network::{Behaviour, MS, Network, NodePost, SECOND, Shared};
 use crate::sql;
 use std::collections::{HashMap, HashSet};
@@ -15,7 +17,7 @@ use tieline_core::ctx::{Actor, Ctx};
 use tieline_core::deliveries;
 use tieline_core::events::{self, Change, Event};
 use tieline_core::idempotency::Reply;
-use tieline_core::ids::{ConversationId, DeliveryId, EndpointId, EventId, TenantId};
+use tieline_core::ids::{ConversationId, DeliveryId, EndpointId, TenantId};
 use tieline_core::secrets::Keyring;
 use tieline_core::tenants::{self, CreateTenant, Plan};
 use tieline_core::webhooks::{self, CreateEndpoint, Format, RotateSecret, UpdateEndpoint};
@@ -623,112 +625,6 @@ impl World {
         });
         count.await.expect("reads")
     }
-
-    /// What must hold in the end.
-    pub async fn check(&mut self) {
-        let tenant = self.tenant;
-        let (log, rows) = self
-            .db
-            .read(move |read| {
-                let log = read.all(sql::EVENTS, &params![tenant.0], |row| {
-                    let conversation = row.get::<Option<Uuid>>(2)?.map(ConversationId::from_uuid);
-                    let event = EventId::from_uuid(row.get(1)?);
-                    Ok((row.get::<i64>(0)?, event, conversation, row.get::<Option<i64>>(3)?, row.get::<String>(4)?))
-                })?;
-                let rows = read.all(sql::ALL, &params![tenant.0], |row| {
-                    Ok(Row {
-                        endpoint: EndpointId::from_uuid(row.get(0)?),
-                        id: DeliveryId::from_uuid(row.get(1)?),
-                        event: EventId::from_uuid(row.get(2)?),
-                        conversation: row.get::<Option<Uuid>>(3)?.map(ConversationId::from_uuid),
-                        sequence: row.get(4)?,
-                        status: row.get(5)?,
-                        attempts: row.get(6)?,
-                        body: row.get(7)?,
-                        event_type: row.get(8)?,
-                    })
-                })?;
-                Ok::<_, Error>((log, rows))
-            })
-            .await
-            .expect("reads");
-
-        let written: HashSet<_> =
-            log.iter().filter_map(|(_, _, id, sequence, _)| Some(((*id)?, (*sequence)?))).collect();
-        for acknowledged in &self.acknowledged {
-            assert!(written.contains(acknowledged), "{acknowledged:?} was acknowledged and is not there");
-        }
-
-        let mut given: HashMap<EndpointId, HashSet<(EventId, &str)>> = HashMap::new();
-        let mut previous: HashMap<(EndpointId, ConversationId), i64> = HashMap::new();
-        let accepted = self.shared.network.lock().unwrap().accepted.clone();
-        for row in &rows {
-            let is_new = given.entry(row.endpoint).or_default().insert((row.event, &row.event_type));
-            assert!(is_new, "{} has two deliveries", row.event);
-            let ended = ["succeeded", "failed", "cancelled"].contains(&row.status.as_str());
-            assert!(ended || self.deleted.contains(&row.endpoint), "{} is {}", row.id, row.status);
-            if row.status == "succeeded" {
-                assert!(accepted.contains(&row.id), "{} was accepted by nobody", row.id);
-            }
-            if row.status == "cancelled" {
-                // By hand, after a 410, or after too many failures: the last two switch it off themselves.
-                assert!(row.attempts <= MAX_ATTEMPTS);
-            }
-            if !self.asked_for.contains(&row.id) {
-                assert!(row.attempts <= MAX_ATTEMPTS, "{}: {} attempts", row.id, row.attempts);
-                assert!(row.status != "failed" || row.attempts == MAX_ATTEMPTS, "{} gave up early", row.id);
-            }
-            let body: serde_json::Value = serde_json::from_str(&row.body).expect("JSON");
-            // Not what we made: of an endpoint whose answer was lost nobody here knows the format.
-            let is_chatwoot = body.get("previous_sequence").is_some();
-            let said = body[if is_chatwoot { "previous_sequence" } else { "previousSequence" }].as_i64();
-            if let (Some(conversation), Some(sequence)) = (row.conversation, row.sequence) {
-                let before = previous.insert((row.endpoint, conversation), sequence);
-                assert_eq!(said, before, "a false gap, or a hidden one, before {}", row.body);
-                // The second body of one event comes after the first.
-                assert!(before < Some(sequence) || (is_chatwoot && before == Some(sequence)), "the log is in order");
-            }
-        }
-        // An endpoint that was never switched off got every event that happened since it was made.
-        for endpoint in self.endpoints.clone() {
-            let found = self.db.read(move |read| webhooks::for_sending(read, endpoint)).await.expect("reads");
-            let Some(found) = found.filter(|found| found.is_active && !self.interrupted.contains(&found.id)) else {
-                continue;
-            };
-            let given = given.remove(&endpoint).unwrap_or_default();
-            let all = found.events == ["*"];
-            for (position, event, conversation, sequence, name) in &log {
-                let updated = conversation.is_some() && sequence.is_some_and(|sequence| sequence > 1);
-                let words: &[&str] = match (found.format, name.as_str()) {
-                    (Format::Chatwoot, "conversation.updated") => {
-                        &["conversation_status_changed", "conversation_updated"]
-                    }
-                    (Format::Chatwoot, "conversation.created") => &["conversation_created"],
-                    (Format::Chatwoot, "contact.created") => &["contact_created"],
-                    (Format::Chatwoot, _) => &[],
-                    _ if all || updated => &[name.as_str()],
-                    _ => &[],
-                };
-                let wanted = if *position > found.active_after { words } else { &[] };
-                let what = format!("event {event} at {position} ({conversation:?} {sequence:?}) for {endpoint}");
-                let got = given.iter().filter(|(of, _)| of == event).count();
-                let has = wanted.iter().all(|word| given.contains(&(*event, *word)));
-                assert!(has && got == wanted.len(), "{what}, on since {}", found.active_after);
-            }
-        }
-    }
-}
-
-struct Row {
-    endpoint: EndpointId,
-    id: DeliveryId,
-    event: EventId,
-    conversation: Option<ConversationId>,
-    sequence: Option<i64>,
-    status: String,
-    attempts: i64,
-    body: String,
-    event_type: String,
 }
 
 impl Drop for World {
