@@ -1,4 +1,5 @@
-// @figuro/chatwoot-sdk: every message leaves as multipart, `Authorization` comes beside `api_access_token`.
+// @figuro/chatwoot-sdk: every message leaves as multipart, `Authorization` comes beside `api_access_token`. Its calls for a
+// team's members, and the one that takes an agent out of an inbox, go to paths that Chatwoot does not have.
 import assert from "node:assert/strict";
 import sdk from "@figuro/chatwoot-sdk";
 import { accountId, token, url } from "./common.mjs";
@@ -110,6 +111,81 @@ assert.deepEqual([said.message_type, said.content], [0, "Olá"]);
 const heard = await client.client.messages.list({ inboxIdentifier, contactIdentifier, conversationId: talk.id });
 assert.deepEqual(heard.map((one) => one.id), [said.id]);
 
+// What an administrator sets up.
+const word = { attribute_key: "status", filter_operator: "equal_to", values: ["resolved"], query_operator: "AND" };
+const label = { attribute_key: "labels", filter_operator: "equal_to", values: ["late"], query_operator: null };
+const filtered = await client.conversations.filter({ accountId, payload: [word, label] });
+assert.deepEqual([filtered.meta.all_count, filtered.payload[0].id, filtered.payload[0].status], [1, conversationId, "resolved"]);
+const unknown = client.conversations.filter({ accountId, payload: [{ ...label, attribute_key: "moon" }] });
+await assert.rejects(unknown, (error) => error.status === 422);
+
+const subscriptions = ["message_created", "conversation_status_changed"];
+const hook = (await client.webhooks.create({ accountId, data: { url: "https://hooks.example/a", subscriptions } })).payload.webhook;
+assert.deepEqual([hook.url, hook.subscriptions, hook.account_id, hook.secret.length], ["https://hooks.example/a", subscriptions, accountId, 24]);
+const hooks = await client.webhooks.list({ accountId });
+assert.deepEqual(hooks.payload.webhooks.map((one) => one.id), [hook.id]);
+const moved = await client.webhooks.update({ accountId, webhookId: hook.id, data: { url: "https://hooks.example/b", subscriptions: ["message_updated"] } });
+assert.deepEqual([moved.payload.webhook.url, moved.payload.webhook.subscriptions], ["https://hooks.example/b", ["message_updated"]]);
+await assert.rejects(client.webhooks.create({ accountId, data: { url: "https://hooks.example/b" } }), (error) => error.status === 422);
+await client.webhooks.delete({ accountId, webhookId: hook.id });
+assert.deepEqual((await client.webhooks.list({ accountId })).payload.webhooks, []);
+
+const bot = await client.accountAgentBots.create({ accountId, data: { name: "Zé", description: "greets", outgoing_url: "https://bot.example/in" } });
+assert.deepEqual([bot.name, bot.outgoing_url, bot.account_id], ["Zé", "https://bot.example/in", accountId]);
+assert.equal((await client.accountAgentBots.get({ accountId, id: bot.id })).description, "greets");
+assert.equal((await client.accountAgentBots.update({ accountId, id: bot.id, data: { name: "Zé II" } })).name, "Zé II");
+assert.deepEqual((await client.accountAgentBots.list({ accountId })).map((one) => one.name), ["Zé II"]);
+await client.inboxes.updateAgentBot({ accountId, id: inbox.id, data: { agent_bot: bot.id } });
+assert.equal((await client.inboxes.getAgentBot({ accountId, id: inbox.id })).agent_bot.id, bot.id);
+await client.inboxes.updateAgentBot({ accountId, id: inbox.id, data: { agent_bot: null } });
+assert.deepEqual((await client.inboxes.getAgentBot({ accountId, id: inbox.id })).agent_bot, {});
+await client.accountAgentBots.delete({ accountId, id: bot.id });
+assert.deepEqual(await client.accountAgentBots.list({ accountId }), []);
+
+const rule = await client.automationRule.create({
+  accountId,
+  data: {
+    name: "Help", description: "who asks for help", event_name: "message_created", active: true,
+    conditions: [{ attribute_key: "content", filter_operator: "contains", values: ["help"], query_operator: null }],
+    actions: [{ action_name: "add_label", action_params: ["support"] }],
+  },
+});
+assert.deepEqual([rule.event_name, rule.active, rule.account_id], ["message_created", true, accountId]);
+assert.equal((await client.automationRule.list({ accountId })).payload[0].id, rule.id);
+const still = (await client.automationRule.update({ accountId, id: rule.id, data: { active: false } })).payload;
+assert.deepEqual([still.active, still.conditions[0].values, still.actions[0].action_params], [false, ["help"], ["support"]]);
+assert.equal((await client.automationRule.get({ accountId, id: rule.id })).payload.name, "Help");
+await client.automationRule.delete({ accountId, id: rule.id });
+assert.deepEqual((await client.automationRule.list({ accountId })).payload, []);
+
+const canned = await client.cannedResponses.create({ accountId, data: { short_code: "oi", content: "Olá!" } });
+assert.deepEqual([canned.short_code, canned.account_id], ["oi", accountId]);
+assert.equal((await client.cannedResponses.update({ accountId, id: canned.id, data: { content: "Olá, tudo bem?" } })).content, "Olá, tudo bem?");
+assert.deepEqual((await client.cannedResponses.list({ accountId })).map((one) => one.content), ["Olá, tudo bem?"]);
+await client.cannedResponses.delete({ accountId, id: canned.id });
+assert.deepEqual(await client.cannedResponses.list({ accountId }), []);
+
+const caio = await client.agents.create({ accountId, data: { name: "Caio", email: "caio@example.com", role: "agent", availability_status: "available" } });
+assert.deepEqual([caio.email, caio.role, caio.availability_status], ["caio@example.com", "agent", "offline"]);
+const raised = await client.agents.update({ accountId, id: caio.id, data: { role: "administrator", auto_offline: false } });
+assert.deepEqual([raised.role, raised.auto_offline], ["administrator", false]);
+await client.agents.delete({ accountId, id: caio.id });
+assert.deepEqual((await client.agents.list({ accountId })).map((one) => one.id), [agent.id]);
+
+const until = Math.floor(Date.now() / 1000);
+const span = { accountId, type: "account", since: String(until - 3 * 86400), until: String(until) };
+const days = await client.reports.list({ ...span, metric: "conversations_count" });
+assert.ok(days.length >= 3 && days.every((one) => typeof one.value === "number" && one.timestamp % 86400 === 0), JSON.stringify(days));
+const whole = await client.reports.listSummaries(span);
+assert.deepEqual(Object.keys(whole.previous).filter((name) => typeof whole[name] !== "number"), []);
+const now = await client.reports.getMetrics({ accountId, type: "account" });
+assert.deepEqual([now.open, now.unassigned], [1, 1]);
+const each = await client.reports.getAgentMetrics({ accountId, type: "agent" });
+assert.deepEqual([each[0].id, each[0].email, each[0].metric.open], [agent.id, "bea@example.com", 0]);
+
+const { contact: leaving } = (await client.contacts.create({ accountId, data: { inbox_id: inbox.id, name: "Cris" } })).payload;
+await client.contacts.delete({ accountId, id: leaving.id });
+await assert.rejects(client.contacts.get({ accountId, id: leaving.id }), (error) => error.status === 404);
 await client.teams.delete({ accountId, teamId: team.id });
 await client.customAttributes.delete({ accountId, id: attribute.id });
 assert.deepEqual(await client.customAttributes.list({ accountId, attributeModel: "1" }), []);

@@ -116,5 +116,95 @@ assert.equal((await run("Conversations API", "List All Contact Conversations", t
 const said = await run("Messages API", "Create A Message", { ...theirs, conversation_id: talk.id, content: "Olá", echo_id: "1" });
 assert.equal((await run("Messages API", "List All Converation Messages", { ...theirs, conversation_id: talk.id }))[0].id, said.id);
 
+// What an administrator sets up.
+const resolved = [{ attribute_key: "status", filter_operator: "equal_to", values: ["resolved"], query_operator: null }];
+const found = await run("Conversations", "Conversation Filter", { ...account, payload: JSON.stringify(resolved), page: 1 });
+assert.deepEqual([found.meta.all_count, found.payload[0].id], [1, conversation.id]);
+await run("Conversations", "Conversation Filter", { ...account, page: 1 }, 422); // its own default has operators that are none
+const people = await run("Contacts", "Contact List", { ...account, page: 1 });
+assert.deepEqual([people.meta.count, people.payload.map((one) => one.name)], [2, ["Ana", "Bia"]]);
+const renamed = { ...account, id: contact.id, name: "Ana Lima", email: "ana@example.com", phone_number: "+5511987654321", identifier: "ana" };
+assert.equal((await run("Contacts", "Contact Update", renamed)).payload.name, "Ana Lima");
+assert.equal((await run("Contacts", "Contact Conversations", { ...account, id: contact.id })).payload[0].id, conversation.id);
+const reached = await run("Contact", "Contact Inbox Creation", { ...account, id: contact.id, inbox_id: inbox.id, source_id: "s2" });
+assert.equal(reached.source_id, "s2");
+
+const listens = { ...account, url: "https://hooks.example/n8n", subscriptions: '["message_created"]' };
+const hook = (await run("Webhooks", "Create A Webhook", listens)).payload.webhook;
+assert.deepEqual([hook.url, hook.subscriptions], ["https://hooks.example/n8n", ["message_created"]]);
+await run("Webhooks", "Create A Webhook", listens, 422);
+const more = { ...listens, webhook_id: hook.id, subscriptions: '["message_created","message_updated"]' };
+assert.equal((await run("Webhooks", "Update A Webhook", more)).payload.webhook.subscriptions.length, 2);
+assert.equal((await run("Webhooks", "List All Webhooks", account)).payload.webhooks[0].id, hook.id);
+await run("Webhooks", "Delete A Webhook", { ...account, webhook_id: hook.id });
+assert.deepEqual((await run("Webhooks", "List All Webhooks", account)).payload.webhooks, []);
+
+const greets = { ...account, name: "Zé", description: "greets", outgoing_url: "https://bot.example/in" };
+const bot = await run("Account Agent Bots", "Create An Account Agent Bot", greets);
+assert.equal(bot.outgoing_url, "https://bot.example/in");
+assert.equal((await run("Account Agent Bots", "Update An Account Agent Bot", { ...greets, id: bot.id, name: "Zé II" })).name, "Zé II");
+assert.equal((await run("Account Agent Bots", "Get Details Of A Single Account Agent Bot", { ...account, id: bot.id })).name, "Zé II");
+await run("Inboxes", "Update Agent Bot", { ...account, id: inbox.id, agent_bot: bot.id });
+assert.equal((await run("Inboxes", "Get Inbox Agent Bot", { ...account, id: inbox.id })).agent_bot.id, bot.id);
+await run("Account Agent Bots", "Delete An Account Agent Bot", { ...account, id: bot.id });
+assert.deepEqual(await run("Account Agent Bots", "List All Account Agent Bots", account), []);
+assert.deepEqual((await run("Inboxes", "Get Inbox Agent Bot", { ...account, id: inbox.id })).agent_bot, {});
+
+// The rule that the node offers when nothing is filled in: its last condition is joined by the word "nil".
+const rule = await run("Automation Rule", "Add New Automation Rule To Account", account);
+assert.deepEqual([rule.event_name, rule.active, rule.actions[0].action_params], ["message_created", true, ["support"]]);
+const off = await run("Automation Rule", "Update Automation Rule In Account", { ...account, id: rule.id, active: false });
+assert.equal(off.payload.active, false);
+assert.equal((await run("Automation Rule", "Get Details Of A Single Automation Rule", { ...account, id: rule.id })).payload.active, false);
+assert.equal((await run("Automation Rule", "Get Account Automation Rule", account)).payload.length, 1);
+await run("Automation Rule", "Delete Automation Rule From Account", { ...account, id: rule.id });
+
+const short = { ...account, short_code: "oi", content: "Olá!" };
+const canned = await run("Canned Responses", "Add New Canned Response To Account", short);
+assert.equal((await run("Canned Response", "Update Canned Response In Account", { ...short, id: canned.id, content: "Oi" })).content, "Oi");
+assert.deepEqual((await run("Canned Responses", "Get Account Canned Response", account)).map((one) => one.short_code), ["oi"]);
+await run("Canned Responses", "Delete Canned Response From Account", { ...account, id: canned.id });
+
+const tier = {
+  ...account, attribute_display_name: "Tier", attribute_display_type: 6, attribute_description: "d", attribute_key: "tier",
+  attribute_values: '["gold","silver"]', attribute_model: 1,
+};
+const attribute = await run("Custom Attributes", "Add New Custom Attribute To Account", tier);
+assert.deepEqual([attribute.attribute_display_type, attribute.attribute_values], ["list", ["gold", "silver"]]);
+const wider = { ...tier, id: attribute.id, attribute_display_name: "Level", attribute_values: '["gold","silver","tin"]' };
+assert.equal((await run("Custom Attributes", "Update Custom Attribute In Account", wider)).attribute_values.length, 3);
+assert.equal((await run("Custom Attributes", "Get Details Of A Single Custom Attribute", { ...account, id: attribute.id })).attribute_display_name, "Level");
+assert.equal((await run("Custom Attributes", "Get Account Custom Attribute", { ...account, attribute_model: "1" })).length, 1);
+await run("Custom Attributes", "Delete Custom Attribute From Account", { ...account, id: attribute.id }, 204);
+
+const caio = await run("Agents", "Add New Agent To Account", { ...account, name: "Caio", email: "caio@example.com", role: "agent" });
+assert.deepEqual([caio.name, caio.role], ["Caio", "agent"]);
+const changed = await run("Agents", "Update Agent In Account", { ...account, id: caio.id, role: "administrator", availability: "busy" });
+assert.equal(changed.role, "administrator");
+const both = { ...account, team_id: team.id, user_ids: `[${agent.id},${caio.id}]` };
+assert.equal((await run("Teams", "Add New Agent To Team", both)).length, 2);
+assert.deepEqual((await run("Teams", "Update Agents In Team", { ...both, user_ids: `[${caio.id}]` })).map((one) => one.id), [caio.id]);
+assert.equal((await run("Teams", "Get Team Members", { ...account, team_id: team.id }))[0].email, "caio@example.com");
+await run("Teams", "Delete Agent In Team", { ...both, user_ids: `[${caio.id}]` });
+assert.deepEqual(await run("Teams", "Get Team Members", { ...account, team_id: team.id }), []);
+const update = { ...account, team_id: team.id, name: "Parcels", description: "all of them" };
+assert.equal((await run("Teams", "Update A Team", update)).name, "parcels");
+assert.equal((await run("Teams", "List All Teams", account))[0].description, "all of them");
+assert.equal((await run("Inboxes", "Update Agents In Inbox", { ...members, inbox_id: String(inbox.id), user_ids: `[${caio.id}]` })).payload[0].id, caio.id);
+await run("Inboxes", "Delete Agent In Inbox", { ...members, inbox_id: String(inbox.id), user_ids: `[${caio.id}]` });
+assert.deepEqual((await run("Inboxes", "Get Inbox Members", { ...account, inbox_id: inbox.id })).payload, []);
+const shop = await run("Inboxes", "Update Inbox", { ...account, id: inbox.id, name: "Loja 2", enable_auto_assignment: false });
+assert.deepEqual([shop.name, shop.enable_auto_assignment], ["Loja 2", false]);
+await run("Agents", "Delete Agent From Account", { ...account, id: caio.id });
+
+const days = await run("Reports", "List All Conversation Statistics", { ...account, type: "account", metric: "incoming_messages_count" });
+assert.ok(days.length > 0 && days.every((one) => typeof one.value === "number"), JSON.stringify(days));
+assert.equal(typeof (await run("Reports", "List All Conversation Statistics Summary", account)).previous.conversations_count, "number");
+assert.deepEqual(await run("Reports", "Get Account Conversation Metrics", account), { open: 1, unattended: 1, unassigned: 1, pending: 0 });
+assert.equal((await run("Reports", "Get Agent Conversation Metrics", account))[0].id, agent.id);
+
+const leaving = (await run("Contacts", "Contact Create", { ...account, inbox_id: inbox.id, name: "Cris" })).payload.contact;
+await run("Contacts", "Contact Delete", { ...account, id: leaving.id });
+await run("Contacts", "Contact Details", { ...account, id: leaving.id }, 404);
 await run("Teams", "Delete A Team", { ...account, team_id: team.id });
 await run("Contacts", "Contact Details", { ...account, id: 999999 }, 404);

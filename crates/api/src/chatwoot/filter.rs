@@ -158,7 +158,7 @@ fn condition(item: &Value, keys: &Keys, custom: &[Definition]) -> Result<Conditi
     }
     let ends_group = match item["query_operator"].as_str().map(str::to_ascii_lowercase).as_deref() {
         Some("or") => true,
-        Some("and" | "") | None => false,
+        Some("and" | "" | "nil" | "null") | None => false,
         Some(_) => return Err(Refused::unprocessable("Query operator must be either \"AND\" or \"OR\".")),
     };
     Ok(Condition { key: key.to_owned(), operator: *operator, values, ends_group })

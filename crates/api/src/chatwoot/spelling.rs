@@ -142,7 +142,8 @@ impl Meaning<'_, '_> {
             match item["query_operator"].as_str().map(str::to_ascii_uppercase).as_deref() {
                 Some("AND") => {}
                 Some("OR") => groups.push(Vec::new()),
-                None | Some("") => ends += 1,
+                // The document of Chatwoot's own API, and clients made from it, write the word.
+                None | Some("" | "NIL" | "NULL") => ends += 1,
                 Some(_) => self.wrong[0].push("Query operator must be either \"AND\" or \"OR\"".to_owned()),
             }
         }
