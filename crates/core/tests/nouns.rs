@@ -160,7 +160,7 @@ async fn scenario(db: Db) {
         secret: vec![1],
         secret_prefix: "whsec_".into(),
     };
-    let create = inboxes::Create { name: "Shop".into(), channel: Channel::Api, team: None, hook: Some(hook) };
+    let create = inboxes::Create { name: "Shop".into(), channel: Channel::Api, hook: Some(hook), ..Default::default() };
     let inbox = db.write(move |tx| inboxes::create(tx, &at, &create)).await.expect("an inbox").inbox;
     let shown = db.read(move |read| inboxes::list(read, tenant, Page::first(9))).await.expect("inboxes");
     assert_eq!(shown, std::slice::from_ref(&inbox));

@@ -278,7 +278,7 @@ async fn first_messages_of_an_address_meet() {
     let tenant = nodes[0].write(move |tx| tenants::create(tx, &make)).await.expect("a tenant").id;
     let ctx = Ctx { random: counted, ..Ctx::system(tenant, render) };
     let by = ctx.clone();
-    let inbox = inboxes::Create { name: "Shop".into(), channel: Channel::Api, team: None, hook: None };
+    let inbox = inboxes::Create { name: "Shop".into(), channel: Channel::Api, ..Default::default() };
     let inbox = nodes[0].write(move |tx| inboxes::create(tx, &by, &inbox)).await.expect("an inbox").inbox.id;
     let landings = (0..4 * CALLERS).map(|n| {
         let (db, ctx) = (nodes[n as usize % 2].clone(), ctx.clone());

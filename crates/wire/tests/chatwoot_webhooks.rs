@@ -52,6 +52,7 @@ fn inbox() -> Inbox {
         is_identity_required: false,
         is_single_conversation: true,
         settings: r#"{"greeting_enabled":true}"#.into(),
+        identity_key: None,
         created_at: AT - 9_000_000,
         updated_at: AT - 8_000_000,
     }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tieline_core::automations::rule::{Branch, Trigger};
 use tieline_core::automations::{self, Automation, Create, RULES_LIMIT, Update};
 use tieline_core::error::Error;
+use tieline_core::ids::TenantId;
 use tieline_core::page::Page;
 use tieline_db::{Read, Tx};
 use tieline_wire::chatwoot::automation as shapes;
@@ -101,13 +102,14 @@ fn trigger(params: &Params) -> Result<Option<Trigger>> {
 }
 
 /// What conditions and actions mean, and their text.
-fn meaning(
+pub(super) fn meaning(
     read: &mut Read,
-    agent: &Agent,
+    tenant: TenantId,
+    live: TenantId,
     conditions: &Value,
     actions: &Value,
 ) -> Result<(Vec<Branch>, Option<String>)> {
-    let branch = spelling::branch(read, agent.account(), agent.tenant.live(), conditions, actions)?;
+    let branch = spelling::branch(read, tenant, live, conditions, actions)?;
     let text = json!({"conditions": conditions, "actions": actions}).to_string();
     if text.len() > spelling::TEXT_LIMIT {
         return Err(spelling::refused("actions", &["Conditions and actions are too long".to_owned()]));
@@ -125,7 +127,7 @@ pub async fn create(State(hub): State<Hub>, agent: Agent, params: Params) -> Res
     let (description, is_active) = (description(&params)?, params.truth("active").unwrap_or(true));
     let ctx = agent.ctx();
     let made = hub.db.write(move |tx: &mut Tx| {
-        let (branches, spelling) = meaning(tx, &agent, &conditions, &actions)?;
+        let (branches, spelling) = meaning(tx, ctx.tenant, agent.tenant.live(), &conditions, &actions)?;
         let (name, description) = (name.clone(), description.clone());
         let command = Create { name, description, trigger, branches, spelling, is_active };
         let rule = automations::create(tx, &ctx, &command)?;
@@ -154,7 +156,8 @@ pub async fn update(
             (conditions, actions) => {
                 let (old_conditions, old_actions) = spelling::spelled(tx, ctx.tenant, agent.tenant.live(), &before)?;
                 let conditions = conditions.as_ref().unwrap_or(&old_conditions);
-                Some(meaning(tx, &agent, conditions, actions.as_ref().unwrap_or(&old_actions))?)
+                let actions = actions.as_ref().unwrap_or(&old_actions);
+                Some(meaning(tx, ctx.tenant, agent.tenant.live(), conditions, actions)?)
             }
         };
         // Shown again as it was shown, a trigger that Chatwoot has no word of its own for stays.

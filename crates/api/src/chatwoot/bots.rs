@@ -22,7 +22,7 @@ use tieline_core::{inboxes, tenants};
 use tieline_delivery::SECRET_CONTEXT;
 
 /// Longest name and description, characters.
-const NAME_LIMIT: usize = 255;
+pub(super) const NAME_LIMIT: usize = 255;
 const DESCRIPTION_LIMIT: usize = 20_000;
 /// Longest address, bytes.
 const URL_LIMIT: usize = 2048;
@@ -31,14 +31,14 @@ const CONFIG_LIMIT: usize = 64 * 1024;
 
 type OfAccount = Path<(Number, Number)>;
 
-fn new_token(hub: &Hub) -> tieline_core::Result<Tokens> {
+pub(super) fn new_token(hub: &Hub) -> tieline_core::Result<Tokens> {
     let text = token::short(hub.random()?);
     let sealed = hub.keyring.seal(text.as_bytes(), ACCESS_TOKEN_CONTEXT, hub.random()?)?;
     Ok(Tokens { hash: Sha256::digest(text.as_bytes()).into(), sealed })
 }
 
 /// The endpoint of a bot, signed with the bot's own secret.
-fn hook(url: String, secret: Vec<u8>, secret_prefix: String) -> Hook {
+pub(super) fn hook(url: String, secret: Vec<u8>, secret_prefix: String) -> Hook {
     let (format, header_prefix) = (Format::Chatwoot, header_prefix(Format::Chatwoot).to_owned());
     Hook { url, format, header_prefix, secret, secret_prefix }
 }

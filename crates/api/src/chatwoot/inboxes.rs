@@ -112,7 +112,7 @@ pub async fn create(State(hub): State<Hub>, agent: Agent, params: Params) -> Res
     }
     let name = name(&params)?.ok_or_else(|| invalid("Name can't be blank", "name"))?;
     let hook = hook(&hub, &agent, &channel).await?.flatten();
-    let command = inboxes::Create { name, channel: Channel::Api, team: None, hook };
+    let command = inboxes::Create { name, channel: Channel::Api, hook, ..inboxes::Create::default() };
     let (settings, scene, ctx) = (settings(&params, &channel, None), agent.scene(), agent.ctx());
     let made = hub.db.write(move |tx| {
         let made = inboxes::create(tx, &ctx, &command)?.inbox;

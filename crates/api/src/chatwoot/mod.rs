@@ -15,6 +15,7 @@ mod conversations;
 mod desk;
 mod document;
 mod filter;
+pub mod imports;
 mod inboxes;
 mod landing;
 mod members;

@@ -138,7 +138,7 @@ impl Door {
         if given.is_none() && !self.inbox.is_identity_required {
             return Ok(false);
         }
-        let token = self.scene.hmac_token(&self.inbox);
+        let token = self.scene.hmac_token(&self.inbox)?;
         let proves = |hash: &String| identifier.is_some_and(|identifier| inboxes::proves(&token, identifier, hash));
         match given.as_ref().is_some_and(proves) {
             true => Ok(true),

@@ -112,8 +112,18 @@ fn params(action: &Value) -> Vec<Value> {
     }
 }
 
+/// What a key's values are numbers of, if they are.
+pub(super) fn reference_kind(key: &str) -> Option<&'static str> {
+    match key {
+        "inbox_id" => Some("inbox"),
+        "team_id" => Some("team"),
+        "assignee_id" => Some("agent"),
+        _ => None,
+    }
+}
+
 /// A number, as such or as text.
-fn number(value: &Value) -> Option<i64> {
+pub(super) fn number(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
@@ -221,7 +231,7 @@ impl Meaning<'_, '_> {
                 // Notes start no rule: whatever does is none.
                 "private_note" if text == "false" => Some(vec![json!("inbound"), json!("outbound")]),
                 "private_note" => None,
-                "inbox_id" | "team_id" | "assignee_id" => self.reference(key, value)?.map(|id| vec![json!(id)]),
+                key if reference_kind(key).is_some() => self.reference(key, value)?.map(|id| vec![json!(id)]),
                 _ => Some(vec![value.clone()]),
             };
             match ours {

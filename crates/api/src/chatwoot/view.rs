@@ -15,7 +15,6 @@ use tieline_core::conversations::{self, Conversation};
 use tieline_core::error::Error;
 use tieline_core::ids::{BotId, InboxId, TeamId, TenantId, UserId};
 use tieline_core::inboxes::{self, Inbox};
-use tieline_core::keys::token;
 use tieline_core::messages::direction::{AuthorType, Direction};
 use tieline_core::messages::{self, Message, Order};
 use tieline_core::secrets::Keyring;
@@ -73,9 +72,9 @@ impl Scene {
             bots: HashMap::new(),
         }
     }
-    /// Key of the identity hashes of an inbox: it follows from the installation's key, so no row holds it.
-    pub fn hmac_token(&self, inbox: &Inbox) -> String {
-        token::short(self.keyring.subkey(&format!("identity of inbox {}/{}", self.tenant.0, inbox.id.0)))
+    /// Key of the identity hashes of an inbox.
+    pub fn hmac_token(&self, inbox: &Inbox) -> Result<String> {
+        inboxes::identity_key(&self.keyring, self.tenant, inbox)
     }
     /// What a contact subscribes to its conversations with.
     pub fn pubsub_token(&self, at: &ContactInbox) -> String {
@@ -187,7 +186,7 @@ impl View<'_> {
             }
             None => None,
         };
-        Ok(inbox::inbox(found, Some(inbox::Secrets { hmac_token: self.scene.hmac_token(found), secret })))
+        Ok(inbox::inbox(found, Some(inbox::Secrets { hmac_token: self.scene.hmac_token(found)?, secret })))
     }
 
     /// A contact with its addresses.

@@ -19,8 +19,10 @@ use tieline_wire::chatwoot::subscription::subscription;
 
 /// Webhooks of a list.
 const LIST_LIMIT: i64 = 2000;
+/// Attempts of a delivery.
+pub(super) const MAX_ATTEMPTS: i64 = 10;
 /// Longest name.
-const NAME_LIMIT: usize = 100;
+pub(super) const NAME_LIMIT: usize = 100;
 
 type OfAccount = Path<(Number, Number)>;
 
@@ -140,7 +142,7 @@ pub async fn create(State(hub): State<Hub>, agent: Agent, params: Params) -> Res
         events: words.unwrap_or_else(default),
         format: Format::Chatwoot,
         header_prefix: header_prefix(Format::Chatwoot).to_owned(),
-        max_attempts: 10,
+        max_attempts: MAX_ATTEMPTS,
         inboxes: None,
         secret,
         secret_prefix,

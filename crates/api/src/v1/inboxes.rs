@@ -117,7 +117,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
             name: name(body.string("name"), NAME_LIMIT).required(),
             channel: body.string("channel").parse(parse_channel).required_or_blank(Channel::default),
             team: body.id("teamId").optional(),
-            hook: None,
+            ..inboxes::Create::default()
         };
         (command, url(body.string("webhookUrl"), hub.guard.policy()).optional())
     })?;

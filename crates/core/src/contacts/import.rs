@@ -5,9 +5,9 @@ use crate::Result;
 use crate::contact_inboxes;
 use crate::ctx::Ctx;
 use crate::ids::{ContactId, InboxId};
-use crate::imports::{Noun, Origin, Taken, find, made_at, remember};
+use crate::imports::{Noun, Origin, Taken, find, made_at, mark, remember, tag};
 use crate::tenants::Counting;
-use tieline_db::{Tx, params};
+use tieline_db::{Param, Tx, params};
 
 /// A contact of theirs.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Import {
     pub metadata: String,
     /// Whether what it writes stays done.
     pub is_blocked: bool,
+    /// Where its picture is.
+    pub avatar_url: Option<String>,
     /// When it came, microseconds UTC.
     pub created_at: i64,
     /// When it was last active, microseconds UTC.
@@ -45,6 +47,9 @@ pub fn import(tx: &mut Tx, ctx: &Ctx, origin: &Origin, contacts: &[Import]) -> R
                     None => (make(tx, ctx, cmd)?, Taken::New),
                 };
                 remember(tx, origin, Noun::Contact, &[(cmd.theirs, id.0)])?;
+                if taken == Taken::There {
+                    mark(tx, origin, Noun::Contact, cmd.theirs, 1)?; // its labels are ours
+                }
                 items.insert(cmd.theirs, crate::imports::Item { id: id.0, mark: 0 });
                 (id, taken)
             }
@@ -59,6 +64,20 @@ pub fn import(tx: &mut Tx, ctx: &Ctx, origin: &Origin, contacts: &[Import]) -> R
     }
     counting.write(tx)?;
     Ok(results)
+}
+
+/// Gives contacts of theirs, by their numbers there, a label; those only that were made by the import and whose labels are
+/// not noted as here. How many got it.
+///
+/// Errors: `invalid_slug` for a title that no slug can be made from.
+pub fn import_label(tx: &mut Tx, ctx: &Ctx, origin: &Origin, title: &str, theirs: &[i64]) -> Result<u64> {
+    let (label, _) = tag(tx, ctx, title, None)?;
+    let now = tx.now();
+    let mut made: Vec<_> =
+        find(tx, origin, Noun::Contact, theirs)?.into_values().filter(|item| item.mark == 0).collect();
+    made.sort_by_key(|item| item.id);
+    let rows: Vec<Param> = made.iter().flat_map(|item| params![ctx.tenant.0, item.id, label.0, now]).collect();
+    Ok(tx.many(&sql::INSERT_TAG, &rows, |_| Ok(()))?)
 }
 
 fn owner_of(tx: &mut Tx, ctx: &Ctx, who: &Upsert) -> Result<Option<ContactId>> {
@@ -82,7 +101,7 @@ fn make(tx: &mut Tx, ctx: &Ctx, cmd: &Import) -> Result<ContactId> {
         custom_fields: cmd.custom_fields.clone(),
         metadata: cmd.metadata.clone(),
         is_blocked: cmd.is_blocked,
-        avatar_url: None,
+        avatar_url: cmd.avatar_url.clone(),
         created_at: cmd.created_at,
         updated_at: cmd.updated_at.max(cmd.created_at),
     };

@@ -16,7 +16,7 @@ mod write;
 
 pub use annotate::{Annotate, annotate};
 pub use delete::delete;
-pub use import::{Import, import};
+pub use import::{Import, import, import_label};
 pub use list::{Filter, List, found, list, numbered};
 pub use merge::{MERGE_LIMIT, merge};
 pub use notes::{Note, add_note, edit_note, note, notes, remove_note};

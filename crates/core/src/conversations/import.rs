@@ -3,11 +3,11 @@
 use super::append::inbox_team;
 use super::open::insert_many;
 use super::status::Status;
-use super::{Conversation, Priority, change, sql, take_number};
+use super::{Conversation, PARTICIPANTS_LIMIT, Priority, change, sql, take_number};
 use crate::contacts;
 use crate::ctx::Ctx;
 use crate::events::Event;
-use crate::ids::{ContactId, ConversationId, InboxId, TeamId, UserId};
+use crate::ids::{BotId, ContactId, ConversationId, InboxId, TeamId, UserId};
 use crate::imports::{Item, Noun, Origin, Taken, find, made_at, remember, tag};
 use crate::tenants::Counting;
 use crate::timers::{self, Kind};
@@ -37,6 +37,10 @@ pub struct Import {
     pub team: Option<TeamId>,
     /// Who has it.
     pub agent: Option<UserId>,
+    /// The bot that has it.
+    pub bot: Option<BotId>,
+    /// Who follows it.
+    pub participants: Vec<UserId>,
     /// How urgent it is.
     pub priority: Option<Priority>,
     /// Titles of its labels.
@@ -89,7 +93,7 @@ pub fn import(tx: &mut Tx, ctx: &Ctx, origin: &Origin, cmd: &Import) -> Result<(
             None => inbox_team(tx, ctx.tenant, inbox.id)?,
         },
         agent: cmd.agent,
-        bot: None,
+        bot: cmd.bot,
         tags: Vec::new(),
         custom_fields: cmd.custom_fields.clone(),
         metadata: cmd.metadata.clone(),
@@ -124,6 +128,9 @@ pub fn import(tx: &mut Tx, ctx: &Ctx, origin: &Origin, cmd: &Import) -> Result<(
         timers::set(tx, ctx.tenant, Kind::Snooze, v.id.0, Some(until))?;
     }
     set_labels(tx, ctx, &v, &cmd.labels)?;
+    for user in cmd.participants.iter().take(PARTICIPANTS_LIMIT) {
+        tx.execute(sql::ADD_PARTICIPANT, &params![ctx.tenant.0, v.id.0, user.0, v.created_at])?;
+    }
     let mut counting = Counting::default();
     counting.see(ctx.tenant, &Event::ConversationCreated { conversation: &v });
     counting.write(tx)?;

@@ -11,7 +11,7 @@ mod settings;
 mod sql;
 
 pub(crate) use settings::tag;
-pub use settings::{Inbox, field, inbox, label, snippet, team, user};
+pub use settings::{Inbox, bot, field, inbox, label, rule, snippet, team, user, webhook};
 
 use crate::ids::TenantId;
 use crate::{Error, Result};
@@ -41,6 +41,12 @@ pub enum Noun {
     Field,
     /// A snippet.
     Snippet,
+    /// A bot.
+    Bot,
+    /// An account's webhook.
+    Webhook,
+    /// A rule.
+    Rule,
     /// An inbox.
     Inbox,
     /// A contact.
@@ -60,6 +66,9 @@ impl Noun {
             Noun::Label => "label",
             Noun::Field => "field",
             Noun::Snippet => "snippet",
+            Noun::Bot => "bot",
+            Noun::Webhook => "webhook",
+            Noun::Rule => "rule",
             Noun::Inbox => "inbox",
             Noun::Contact => "contact",
             Noun::Conversation => "conversation",
@@ -73,7 +82,7 @@ impl Noun {
 pub struct Item {
     /// Its id here.
     pub id: Uuid,
-    /// Of a conversation: the number of its last message there that is here.
+    /// Of a conversation: the number of its last message there that is here. Of a contact: 1 once its labels are here.
     pub mark: i64,
 }
 
@@ -110,11 +119,24 @@ pub(crate) fn remember(tx: &mut Tx, origin: &Origin, noun: Noun, pairs: &[(i64, 
     Ok(())
 }
 
-/// Notes that a conversation's messages are here up to this one of theirs.
-pub(crate) fn mark(tx: &mut Tx, origin: &Origin, theirs: i64, mark: i64) -> Result<()> {
-    let noun = Noun::Conversation.as_str();
-    tx.execute(sql::MARK, &params![origin.tenant.0, &origin.source, noun, theirs, mark])?;
+/// Notes how much of one of theirs is here; see [`Item::mark`].
+pub(crate) fn mark(tx: &mut Tx, origin: &Origin, noun: Noun, theirs: i64, mark: i64) -> Result<()> {
+    tx.execute(sql::MARK, &params![origin.tenant.0, &origin.source, noun.as_str(), theirs, mark])?;
     Ok(())
+}
+
+/// Contacts that one [`labels_are_here`] goes over.
+const LABELLED: i64 = 1000;
+
+/// Notes of the contacts after `after`, some of them, that their labels are here; where the next call begins, none at the
+/// end.
+pub fn labels_are_here(tx: &mut Tx, origin: &Origin, after: i64) -> Result<Option<i64>> {
+    let noun = Noun::Contact.as_str();
+    let params = params![origin.tenant.0, &origin.source, noun, after, LABELLED];
+    let theirs: Vec<i64> = tx.all(sql::AFTER, &params, |row| row.get(0))?;
+    let Some(last) = theirs.last().copied() else { return Ok(None) };
+    tx.execute(sql::MARK_ALL, &params![origin.tenant.0, &origin.source, noun, after, last])?;
+    Ok((theirs.len() as i64 == LABELLED).then_some(last))
 }
 
 /// What one of theirs is here: what it was before, or what `make` makes of it.

@@ -1,12 +1,14 @@
-//! What is set up once: users, teams, tags, custom fields, inboxes. One that is here by its own name (an email, a name, a
-//! slug, a key) stands for theirs and stays as it is.
+//! What is set up once: users, teams, tags, custom fields, inboxes, bots, webhooks, rules. One that is here by its own name
+//! (an email, a name, a slug, a key, an address) stands for theirs and stays as it is. What would act by itself comes
+//! switched off.
 
 use super::{Noun, Origin, Taken, gone, once};
 use crate::ctx::Ctx;
-use crate::ids::{InboxId, TagId, TeamId, UserId};
+use crate::ids::{BotId, InboxId, TagId, TeamId, UserId};
 use crate::inboxes::Settings;
 use crate::tags::slug;
-use crate::{Error, Result, fields, inboxes, snippets, tags, teams, users};
+use crate::webhooks::{self, CreateEndpoint};
+use crate::{Error, Result, automations, bots, fields, inboxes, snippets, tags, teams, users};
 use tieline_db::{Tx, params};
 
 /// A user of theirs; one with this email stands for it.
@@ -87,6 +89,55 @@ pub fn snippet(tx: &mut Tx, origin: &Origin, theirs: i64, shortcut: &str, text: 
     Ok(taken)
 }
 
+/// A bot of theirs, always a new one. It comes with its address switched off: the one there goes on to answer.
+///
+/// Errors: those of [`bots::create`].
+pub fn bot(tx: &mut Tx, ctx: &Ctx, origin: &Origin, theirs: i64, cmd: &bots::Create) -> Result<(BotId, Taken)> {
+    let (id, taken) = once(tx, origin, Noun::Bot, theirs, |tx| {
+        let made = bots::create(tx, ctx, cmd)?;
+        if let Some(endpoint) = made.endpoint {
+            webhooks::rest(tx, ctx, endpoint)?;
+        }
+        Ok((made.id.0, Taken::New))
+    })?;
+    // It may have been deleted here since.
+    bots::get(tx, ctx.tenant, BotId::from_uuid(id)).map_err(|_| gone("bot"))?;
+    Ok((BotId::from_uuid(id), taken))
+}
+
+/// An account's webhook of theirs; one in Chatwoot's format with this address stands for it. It comes switched off: two
+/// systems that post the same to one receiver do harm.
+///
+/// Errors: `webhook_limit_reached`.
+pub fn webhook(tx: &mut Tx, ctx: &Ctx, origin: &Origin, theirs: i64, cmd: &CreateEndpoint) -> Result<Taken> {
+    let (_, taken) = once(tx, origin, Noun::Webhook, theirs, |tx| {
+        if let Some(known) = webhooks::at_url(tx, ctx, &cmd.url)? {
+            return Ok((known.0, Taken::There));
+        }
+        let made = webhooks::create(tx, ctx, cmd)?;
+        webhooks::rest(tx, ctx, made.id)?;
+        Ok((made.id.0, Taken::New))
+    })?;
+    Ok(taken)
+}
+
+/// A rule of theirs, as `make` reads it; it is called only for one that is new here.
+///
+/// Errors: those of `make` and of [`automations::create`].
+pub fn rule(
+    tx: &mut Tx,
+    ctx: &Ctx,
+    origin: &Origin,
+    theirs: i64,
+    make: impl FnOnce(&mut Tx) -> Result<automations::Create>,
+) -> Result<Taken> {
+    let (_, taken) = once(tx, origin, Noun::Rule, theirs, |tx| {
+        let cmd = automations::Create { is_active: false, ..make(tx)? };
+        Ok((automations::create(tx, ctx, &cmd)?.id.0, Taken::New))
+    })?;
+    Ok(taken)
+}
+
 /// An inbox of theirs.
 #[derive(Clone, Debug)]
 pub struct Inbox {
@@ -94,10 +145,10 @@ pub struct Inbox {
     pub create: inboxes::Create,
     /// What it asks of its clients.
     pub settings: Settings,
-    /// What clients know it by.
-    pub identifier: Option<String>,
     /// Who works on it.
     pub members: Vec<UserId>,
+    /// The bot that is set on it.
+    pub bot: Option<BotId>,
 }
 
 /// An inbox of theirs: always a new one. It keeps its identifier where that is free, so that clients find it under the
@@ -106,10 +157,10 @@ pub fn inbox(tx: &mut Tx, ctx: &Ctx, origin: &Origin, theirs: i64, cmd: &Inbox) 
     let (id, taken) = once(tx, origin, Noun::Inbox, theirs, |tx| {
         let made = inboxes::create(tx, ctx, &cmd.create)?.inbox;
         inboxes::configure(tx, ctx, made.id, &cmd.settings)?;
-        if let Some(identifier) = &cmd.identifier {
-            inboxes::keep_identifier(tx, ctx, made.id, identifier)?;
-        }
         inboxes::set_members(tx, ctx, made.id, &cmd.members)?;
+        if cmd.bot.is_some() {
+            bots::set_on(tx, ctx, made.id, cmd.bot)?;
+        }
         Ok((made.id.0, Taken::New))
     })?;
     // It may have been deleted here since.

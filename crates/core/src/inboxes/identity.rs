@@ -1,8 +1,27 @@
 //! How a client without a key proves which of the integrator's customers it is: with a hash that only somebody who knows the
 //! inbox's token can make.
 
+use super::Inbox;
+use crate::ids::TenantId;
+use crate::keys::token;
+use crate::secrets::Keyring;
+use crate::{Error, Result};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+
+/// Context under which a key that was taken over is sealed.
+pub const IDENTITY_CONTEXT: &str = "identity key of an inbox";
+
+/// The inbox's token, which makes its identity hashes: the one it came with, else one that follows from the installation's
+/// key, so that no row holds it.
+///
+/// Errors: `internal` for one that another installation sealed.
+pub fn identity_key(keyring: &Keyring, tenant: TenantId, inbox: &Inbox) -> Result<String> {
+    match &inbox.identity_key {
+        Some(sealed) => String::from_utf8(keyring.open(sealed, IDENTITY_CONTEXT)?).map_err(Error::internal),
+        None => Ok(token::short(keyring.subkey(&format!("identity of inbox {}/{}", tenant.0, inbox.id.0)))),
+    }
+}
 
 /// `identifier_hash`: HMAC-SHA256 of an identifier under the inbox's token, in lower-case hexadecimal digits.
 pub fn hash(token: &str, identifier: &str) -> String {

@@ -7,9 +7,8 @@ pub(crate) mod sql;
 mod write;
 
 pub use calls::{Call, Called, Calls, Outcome, calls, note_calls};
-pub use identity::{hash, proves};
+pub use identity::{IDENTITY_CONTEXT, hash, identity_key, proves};
 pub use members::{members, of_member, set_members};
-pub(crate) use write::keep_identifier;
 pub use write::{Create, Hook, Made, Settings, Update, configure, create, delete, update};
 
 use crate::conversations::channel::Channel;
@@ -43,6 +42,8 @@ pub struct Inbox {
     pub is_single_conversation: bool,
     /// What clients keep with it, a JSON object as text.
     pub settings: String,
+    /// Key of identity hashes that was taken over with it, sealed; see [`identity_key`].
+    pub identity_key: Option<Vec<u8>>,
     /// Microseconds UTC.
     pub created_at: i64,
     /// Microseconds UTC.
@@ -64,6 +65,7 @@ fn inbox(row: &Row) -> tieline_db::Result<Inbox> {
         is_identity_required: row.get(10)?,
         is_single_conversation: row.get(11)?,
         settings: row.get(12)?,
+        identity_key: row.get(14)?,
     })
 }
 
@@ -148,7 +150,8 @@ pub fn for_channel(tx: &mut Tx, ctx: &Ctx, channel: Channel) -> Result<Landing> 
             None::<uuid::Uuid>,
             None::<uuid::Uuid>,
             now,
-            number
+            number,
+            None::<&[u8]>
         ],
     )?;
     let team = tx.opt(sql::DEFAULT_TEAM, &params![tenant.0], |row| row.get::<Option<_>>(0))?.flatten();

@@ -10,13 +10,13 @@ pub static FOR_CHANNELS: Many = Many::new(
 );
 pub const DEFAULT_TEAM: &str = "select default_team_id from tenants where id = $1";
 pub const INSERT: &str = "insert into inboxes (tenant_id, id, name, channel, identifier, team_id, endpoint_id, created_at, \
-     updated_at, number) values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)";
+     updated_at, number, identity_key) values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10)";
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
             "select i.id, i.number, i.name, i.channel, i.identifier, i.team_id, w.id, w.url, i.created_at, i.updated_at, \
-             i.is_identity_required, i.is_single_conversation, i.settings, i.tenant_id \
+             i.is_identity_required, i.is_single_conversation, i.settings, i.tenant_id, i.identity_key \
              from inboxes i left join webhook_endpoints w on w.tenant_id = i.tenant_id and w.id = i.endpoint_id ",
             $rest
         )
@@ -34,8 +34,7 @@ pub const MOVE_ENDPOINT: &str =
 pub const BY_NUMBER: &str = select!("where i.tenant_id = $1 and i.number = $2");
 /// The identifier is unique in the installation and says which tenant is meant.
 pub const BY_IDENTIFIER: &str = select!("where i.identifier = $1");
-pub const KEEP_IDENTIFIER: &str = "update inboxes set identifier = $3 where tenant_id = $1 and id = $2 \
-     and not exists (select 1 from inboxes o where o.identifier = $3)";
+pub const IDENTIFIER_TAKEN: &str = "select 1 from inboxes where identifier = $1";
 pub const BY_NAME: &str = select!("where i.tenant_id = $1 order by lower(i.name), i.number limit $2");
 pub const CONFIGURE: &str = "update inboxes set is_identity_required = $3, is_single_conversation = $4, settings = $5, \
      updated_at = $6 where tenant_id = $1 and id = $2";

@@ -26,7 +26,7 @@ pub struct Hook {
 }
 
 /// A new inbox.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Create {
     /// 1 to 100 characters.
     pub name: String,
@@ -36,6 +36,11 @@ pub struct Create {
     pub team: Option<TeamId>,
     /// Its own webhook.
     pub hook: Option<Hook>,
+    /// What clients know it by, where it was elsewhere before; used unless it is no such name, or an inbox of the
+    /// installation has it.
+    pub identifier: Option<String>,
+    /// The key of its clients' identity hashes there, sealed.
+    pub identity_key: Option<Vec<u8>>,
 }
 
 /// Changes of an inbox; what is none stays.
@@ -68,7 +73,10 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Made> {
         teams::exists(tx, ctx.tenant, team, "/teamId")?;
     }
     let (id, number, now) = (InboxId::from_uuid(tx.new_id()), tx.take_number()?, tx.now());
-    let identifier = identifier(ctx)?;
+    let identifier = match kept_identifier(tx, cmd)? {
+        Some(kept) => kept,
+        None => identifier(ctx)?,
+    };
     let endpoint = cmd.hook.as_ref().map(|hook| add_hook(tx, ctx, id, &cmd.name, hook)).transpose()?;
     tx.execute(
         sql::INSERT,
@@ -81,7 +89,8 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Made> {
             cmd.team.map(|id| id.0),
             endpoint.map(|id| id.0),
             now,
-            number
+            number,
+            cmd.identity_key.as_deref()
         ],
     )?;
     let inbox = get(tx, ctx.tenant, id)?;
@@ -221,11 +230,10 @@ pub fn configure(tx: &mut Tx, ctx: &Ctx, id: InboxId, cmd: &Settings) -> Result<
     Ok(after)
 }
 
-/// Gives an inbox the identifier that it had elsewhere, unless some inbox of the installation has it.
-pub(crate) fn keep_identifier(tx: &mut Tx, ctx: &Ctx, id: InboxId, identifier: &str) -> Result<()> {
-    let is_plain = identifier.len() >= 16 && identifier.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if is_plain && identifier.len() <= 64 {
-        tx.execute(sql::KEEP_IDENTIFIER, &params![ctx.tenant.0, id.0, identifier])?;
-    }
-    Ok(())
+/// The identifier that an inbox had elsewhere, if it may have it here.
+fn kept_identifier(tx: &mut Tx, cmd: &Create) -> Result<Option<String>> {
+    let is_plain = |text: &&String| (16..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    let Some(wanted) = cmd.identifier.as_ref().filter(is_plain) else { return Ok(None) };
+    let is_taken = tx.opt(sql::IDENTIFIER_TAKEN, &params![wanted], |_| Ok(()))?.is_some();
+    Ok((!is_taken).then(|| wanted.clone()))
 }

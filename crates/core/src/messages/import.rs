@@ -9,7 +9,7 @@ use crate::conversations::{lock, save};
 use crate::ctx::Ctx;
 use crate::ids::{ConversationId, MessageId};
 use crate::imports::{Noun, Origin, find, mark, remember};
-use crate::{Error, Result};
+use crate::{Error, Result, surveys};
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 use tieline_db::{Param, Tx, params};
@@ -120,8 +120,11 @@ pub fn import(
     save(tx, ctx.tenant, &v)?;
     let pairs: Vec<(i64, Uuid)> = new.iter().zip(&written).map(|(cmd, message)| (cmd.theirs, message.id.0)).collect();
     remember(tx, origin, Noun::Message, &pairs)?;
+    for (cmd, message) in new.iter().zip(&written).filter(|(cmd, _)| cmd.kind == surveys::SURVEY) {
+        surveys::import(tx, ctx.tenant, message, &cmd.attributes)?;
+    }
     if let Some(last) = numbers.iter().max() {
-        mark(tx, origin, their_conversation, *last)?;
+        mark(tx, origin, Noun::Conversation, their_conversation, *last)?;
     }
     Ok(written.len())
 }

@@ -62,6 +62,20 @@ pub(crate) fn open(tx: &mut Tx, tenant: TenantId, message: &Message) -> Result<(
     Ok(())
 }
 
+/// The survey of a message that was taken over, with the answer that stands in its attributes.
+pub(crate) fn import(tx: &mut Tx, tenant: TenantId, message: &Message, attributes: &Map<String, Value>) -> Result<()> {
+    open(tx, tenant, message)?;
+    let said = attributes.get("submitted_values").map_or(&Value::Null, |values| &values["csat_survey_response"]);
+    let feedback = said["feedback_message"].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let Some(rating) = said["rating"].as_i64() else { return Ok(()) };
+    let answer = Answer { rating, feedback };
+    if answer.check().is_ok() {
+        let row = params![tenant.0, message.conversation.0, answer.rating, &answer.feedback, message.created_at];
+        tx.execute(sql::ANSWER, &row)?;
+    }
+    Ok(())
+}
+
 /// What the customer says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {

@@ -59,11 +59,21 @@ pub fn create_at_new_url(tx: &mut Tx, ctx: &Ctx, cmd: &CreateEndpoint) -> Result
 
 /// Refuses an address that another endpoint than `except` has; two that ask at once come one after the other.
 pub(super) fn is_new_url(tx: &mut Tx, ctx: &Ctx, url: &str, except: EndpointId) -> Result<()> {
-    tenants::lock(tx, ctx.tenant)?;
-    match tx.opt(sql::URL_TAKEN, &params![ctx.tenant.0, url, except.0], |row| row.get::<i64>(0))? {
+    match taken(tx, ctx, url, except)? {
         Some(_) => Err(Error::field("/url", "taken", "Url has already been taken.")),
         None => Ok(()),
     }
+}
+
+/// The account's endpoint in Chatwoot's format at this address.
+pub(crate) fn at_url(tx: &mut Tx, ctx: &Ctx, url: &str) -> Result<Option<EndpointId>> {
+    taken(tx, ctx, url, EndpointId::from_uuid(uuid::Uuid::nil()))
+}
+
+fn taken(tx: &mut Tx, ctx: &Ctx, url: &str, except: EndpointId) -> Result<Option<EndpointId>> {
+    tenants::lock(tx, ctx.tenant)?;
+    let found = tx.opt(sql::URL_TAKEN, &params![ctx.tenant.0, url, except.0], |row| row.get(0))?;
+    Ok(found.map(EndpointId::from_uuid))
 }
 
 /// Adds an endpoint whatever the plan says.

@@ -9,13 +9,14 @@ mod rotate;
 pub(crate) mod sql;
 mod update;
 
-pub(crate) use create::insert;
 pub use create::{CreateEndpoint, create, create_at_new_url};
+pub(crate) use create::{at_url, insert};
 pub use delete::delete;
 pub use disable::disable;
 pub use format::{CHATWOOT_DEFAULTS, CHATWOOT_WORDS, Format};
 pub use replay::{Missed, Replay, ReplayPage, Wanted, missed, replay, replay_page};
 pub use rotate::{RotateSecret, forget_secrets, rotate};
+pub(crate) use update::rest;
 pub use update::{UpdateEndpoint, update, update_at_new_url};
 
 use crate::ids::{EndpointId, InboxId, TenantId};

@@ -18,7 +18,7 @@ macro_rules! select {
 pub const GET: &str = select!("where w.tenant_id = $1 and w.id = $2");
 pub const BY_NUMBER: &str = select!("where w.tenant_id = $1 and w.number = $2");
 /// Chatwoot's accounts have one webhook for each address; an inbox's or bot's own does not count.
-pub const URL_TAKEN: &str = "select 1 from webhook_endpoints w where w.tenant_id = $1 and w.url = $2 and w.id <> $3 \
+pub const URL_TAKEN: &str = "select w.id from webhook_endpoints w where w.tenant_id = $1 and w.url = $2 and w.id <> $3 \
      and w.format = 'chatwoot' and not exists \
      (select 1 from inboxes i where i.tenant_id = w.tenant_id and i.endpoint_id = w.id) and not exists \
      (select 1 from bots b where b.tenant_id = w.tenant_id and b.endpoint_id = w.id) limit 1";

@@ -41,6 +41,13 @@ pub fn update_at_new_url(tx: &mut Tx, ctx: &Ctx, id: EndpointId, cmd: &UpdateEnd
     update(tx, ctx, id, cmd).map(|(endpoint, _)| endpoint)
 }
 
+/// Switches off an endpoint that was made in this transaction: nobody has heard of it, so nobody is told.
+pub(crate) fn rest(tx: &mut Tx, ctx: &Ctx, id: EndpointId) -> Result<()> {
+    let (reason, now) = (DisabledReason::Manual.as_str(), tx.now());
+    tx.execute(sql::SWITCH_OFF, &params![ctx.tenant.0, id.0, reason, now])?;
+    Ok(())
+}
+
 /// Changes an endpoint; answers it and whether this switched it on.
 ///
 /// Off: what waits is cancelled by its sender, some at a time, and events that happen meanwhile are not for it. On: it

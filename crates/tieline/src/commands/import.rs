@@ -23,8 +23,14 @@ pub async fn run(settings: &Settings, command: Import) -> anyhow::Result<()> {
             "nothing" => String::new(),
             lost => format!("\nCould not be taken over: {lost}. docs/importing.md says when that happens."),
         };
+        let is_new = |noun: &&str| done["new"][*noun].as_i64().is_some_and(|count| count > 0);
+        let off: Vec<&str> = ["bots", "webhooks", "rules"].into_iter().filter(|noun| is_new(noun)).collect();
+        let off = match off.is_empty() {
+            true => String::new(),
+            false => format!("\nSwitched off, so that they do not act twice: the new {}.", off.join(", ")),
+        };
         format!(
-            "Took over from {source} into {tenant}: {}.\nAlready here: {}.{lost}",
+            "Took over from {source} into {tenant}: {}.\nAlready here: {}.{lost}{off}",
             counts(&done["new"]),
             counts(&done["alreadyHere"])
         )

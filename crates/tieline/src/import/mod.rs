@@ -5,6 +5,7 @@
 //! of conversations and a page of messages of each of [`AT_ONCE`]. Every page is one transaction together with the note of
 //! what it brought, so whatever ends it, the same command goes on, and a second run brings only what is new there.
 
+mod acting;
 mod client;
 mod files;
 mod read;
@@ -17,14 +18,15 @@ use futures::{StreamExt, TryStreamExt};
 use read::Known;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tieline_api::chatwoot::imports as dialect;
 use tieline_api::{Hub, setup};
 use tieline_core::attachments::{FILES_LIMIT, NewAttachment};
 use tieline_core::ctx::{Actor, Ctx};
 use tieline_core::error::Error;
-use tieline_core::ids::{ContactId, ConversationId};
+use tieline_core::ids::{ContactId, ConversationId, UserId};
 use tieline_core::imports::{self, Noun, Origin, Taken};
 use tieline_core::tenants::{self, Mode};
 use tieline_core::{contacts, conversations, inboxes, messages, teams};
@@ -131,7 +133,10 @@ const TEAMS: &str = "teams";
 const LABELS: &str = "labels";
 const ATTRIBUTES: &str = "attributes";
 const SNIPPETS: &str = "snippets";
+const BOTS: &str = "bots";
 const INBOXES: &str = "inboxes";
+const WEBHOOKS: &str = "webhooks";
+const RULES: &str = "rules";
 const CONTACTS: &str = "contacts";
 const CONVERSATIONS: &str = "conversations";
 const MESSAGES: &str = "messages";
@@ -187,7 +192,8 @@ impl Import {
 
     fn report(&self, tenant: &str) -> Value {
         let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-        let nouns = [PEOPLE, TEAMS, LABELS, ATTRIBUTES, SNIPPETS, INBOXES, CONTACTS, CONVERSATIONS, MESSAGES, FILES];
+        let set_up = [PEOPLE, TEAMS, LABELS, ATTRIBUTES, SNIPPETS, BOTS, INBOXES, WEBHOOKS, RULES];
+        let nouns = [&set_up[..], &[CONTACTS, CONVERSATIONS, MESSAGES, FILES]].concat();
         let counts = |of: &BTreeMap<&'static str, u64>| -> Value {
             nouns.iter().map(|noun| ((*noun).to_owned(), json!(of.get(noun).copied().unwrap_or(0)))).collect()
         };
@@ -256,6 +262,7 @@ impl Import {
             let (Some(theirs), Some(title)) = (read::number(&label["id"]), read::text(&label["title"])) else {
                 continue;
             };
+            known.labels.push(title.clone());
             let (ctx, origin, description) = (self.ctx.clone(), self.origin.clone(), read::text(&label["description"]));
             let made =
                 self.hub.db.write(move |tx| imports::label(tx, &ctx, &origin, theirs, &title, description.clone()));
@@ -284,9 +291,12 @@ impl Import {
                 Err(error) => return Err(told(error)),
             }
         }
+        self.bots(&mut known).await?;
         for inbox in self.list("inboxes").await? {
             self.inbox(&inbox, &mut known).await?;
         }
+        self.webhooks(&known).await?;
+        self.rules(&known).await?;
         Ok(known)
     }
 
@@ -295,14 +305,22 @@ impl Import {
         let members = self.list_if_any(&format!("inbox_members/{theirs}")).await?;
         let members: Vec<_> =
             members.iter().filter_map(|user| known.users.get(&read::number(&user["id"])?).copied()).collect();
+        let key = read::text(&inbox["hmac_token"]).map(|key| dialect::identity_key(&self.hub, &key)).transpose();
         let create = inboxes::Create {
             name: read::text(&inbox["name"]).unwrap_or_else(|| format!("Inbox {theirs}")).chars().take(255).collect(),
             channel: read::channel(inbox),
-            team: None,
-            hook: None,
+            identifier: read::text(&inbox["inbox_identifier"]),
+            identity_key: key.map_err(told)?,
+            ..inboxes::Create::default()
         };
-        let (settings, identifier) = (read::settings(inbox), read::text(&inbox["inbox_identifier"]));
-        let cmd = imports::Inbox { create, settings, identifier, members };
+        let bot = match known.bots.is_empty() {
+            true => None,
+            false => {
+                let answer = self.client.find(&format!("{}/inboxes/{theirs}/agent_bot", self.base)).await?;
+                answer.and_then(|answer| known.bots.get(&read::number(&answer["agent_bot"]["id"])?).copied())
+            }
+        };
+        let cmd = imports::Inbox { create, settings: read::settings(inbox), members, bot };
         let (ctx, origin) = (self.ctx.clone(), self.origin.clone());
         let made = self.hub.db.write(move |tx| imports::inbox(tx, &ctx, &origin, theirs, &cmd));
         match made.await {
@@ -327,7 +345,7 @@ impl Import {
             let rows = self.list(&format!("contacts?sort=created_at&page={page}")).await?;
             let ids: Vec<Option<i64>> = rows.iter().map(|row| read::number(&row["id"])).collect();
             if rows.is_empty() || ids == before {
-                return Ok(());
+                return self.contact_labels(known).await;
             }
             before = ids;
             let commands: Vec<_> = rows.iter().filter_map(|row| read::contact(row, known)).collect();
@@ -338,6 +356,53 @@ impl Import {
             }
         }
         Ok(())
+    }
+
+    /// Labels of contacts: a list of contacts for each label, because a contact does not say its own.
+    async fn contact_labels(&self, known: &Known) -> anyhow::Result<()> {
+        for title in &known.labels {
+            let name: String = url::form_urlencoded::byte_serialize(title.as_bytes()).collect();
+            let mut before = Vec::new();
+            for page in 1..=PAGES {
+                self.progress("labels of contacts");
+                let rows = self.list(&format!("contacts?sort=created_at&labels[]={name}&page={page}")).await?;
+                let theirs: Vec<i64> = rows.iter().filter_map(|row| read::number(&row["id"])).collect();
+                if theirs.is_empty() || theirs == before {
+                    break;
+                }
+                before.clone_from(&theirs);
+                let (ctx, origin, title) = (self.ctx.clone(), self.origin.clone(), title.clone());
+                let made =
+                    self.hub.db.write(move |tx| contacts::import_label(tx, &ctx, &origin, &title, &theirs)).await;
+                match made {
+                    Ok(_) => {}
+                    Err(error) if error.fields.iter().any(|field| field.code == "invalid_slug") => break,
+                    Err(error) => return Err(told(error)),
+                }
+            }
+        }
+        let mut after = Some(i64::MIN);
+        while let Some(begin) = after {
+            let origin = self.origin.clone();
+            let done = self.hub.db.write(move |tx| imports::labels_are_here(tx, &origin, begin));
+            after = done.await.map_err(told)?;
+        }
+        Ok(())
+    }
+
+    /// Who follows those of these conversations that are new here.
+    async fn participants(&self, rows: &[Value], known: &Known) -> anyhow::Result<HashMap<i64, Vec<UserId>>> {
+        let theirs: Vec<i64> = rows.iter().filter_map(|row| read::number(&row["id"])).collect();
+        let (origin, asked) = (self.origin.clone(), theirs.clone());
+        let here = self.hub.db.read(move |read| imports::find(read, &origin, Noun::Conversation, &asked));
+        let here = here.await.map_err(told)?;
+        let new = theirs.into_iter().filter(|number| !here.contains_key(number));
+        let lists = futures::stream::iter(new).map(|number| async move {
+            let users = self.list_if_any(&format!("conversations/{number}/participants")).await?;
+            let users = users.iter().filter_map(|user| known.users.get(&read::number(&user["id"])?).copied());
+            Ok::<_, anyhow::Error>((number, users.collect()))
+        });
+        lists.buffer_unordered(AT_ONCE).try_collect().await
     }
 
     async fn conversations(&self, known: &Known) -> anyhow::Result<()> {
@@ -364,11 +429,13 @@ impl Import {
 
     /// Takes a page of conversations over, with their customers.
     async fn conversation_page(&self, rows: &[Value], known: &Known) -> anyhow::Result<Vec<Open>> {
+        let mut followers = self.participants(rows, known).await?;
         let mut commands: Vec<(contacts::Import, conversations::Import, Option<i64>)> = Vec::with_capacity(rows.len());
         for row in rows {
             let conversation = read::conversation(row, known, &self.origin.source);
             match (read::contact(&row["meta"]["sender"], known), conversation) {
-                (Some(mut contact), Some(conversation)) => {
+                (Some(mut contact), Some(mut conversation)) => {
+                    conversation.participants = followers.remove(&conversation.theirs).unwrap_or_default();
                     contact.addresses.extend(conversation.source_id.clone().map(|at| (conversation.inbox, at)));
                     commands.push((contact, conversation, read::last_message(row)));
                 }

@@ -9,7 +9,7 @@ use tieline_core::conversations::status::Status;
 use tieline_core::conversations::{self, Priority};
 use tieline_core::fields;
 use tieline_core::fields::validate::{Entity, FieldType, SelectOption};
-use tieline_core::ids::{ContactId, InboxId, TeamId, UserId};
+use tieline_core::ids::{BotId, ContactId, InboxId, TeamId, UserId};
 use tieline_core::inboxes::Settings;
 use tieline_core::messages::direction::{AuthorType, Direction};
 use tieline_core::messages::status::DeliveryStatus;
@@ -20,6 +20,8 @@ use tieline_wire::chatwoot::inbox::KEPT;
 
 /// Longest integrator's id, characters.
 const EXTERNAL_ID_LIMIT: usize = 255;
+/// Longest address of a picture, bytes.
+const URL_LIMIT: usize = 2048;
 /// Largest values and free-form of a record, bytes.
 const OBJECT_LIMIT: usize = 64 * 1024;
 
@@ -29,6 +31,9 @@ pub struct Known {
     pub users: HashMap<i64, UserId>,
     pub teams: HashMap<i64, TeamId>,
     pub inboxes: HashMap<i64, InboxId>,
+    pub bots: HashMap<i64, BotId>,
+    /// Titles of labels.
+    pub labels: Vec<String>,
 }
 
 /// A whole number, also as text.
@@ -63,7 +68,7 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// A JSON object as text, within its limit.
-fn object(value: &Value) -> String {
+pub fn object(value: &Value) -> String {
     let members = value.as_object().filter(|members| !members.is_empty());
     let text = members.map(|members| serde_json::to_string(members).unwrap_or_default().replace("\\u0000", ""));
     text.filter(|text| text.len() <= OBJECT_LIMIT).unwrap_or_else(|| "{}".to_owned())
@@ -126,7 +131,8 @@ pub fn settings(value: &Value) -> Settings {
     }
     kept.remove("avatar_url"); // it lies on their server
     Settings {
-        is_identity_required: false, // the hashes were made with their key
+        // Only where the key came too, with which the hashes are made.
+        is_identity_required: value["hmac_mandatory"] == true && text(&value["hmac_token"]).is_some(),
         is_single_conversation: value["lock_to_single_conversation"] == true,
         kept: object(&Value::Object(kept)),
     }
@@ -162,6 +168,7 @@ pub fn contact(value: &Value, known: &Known) -> Option<contacts::Import> {
         custom_fields: object(&value["custom_attributes"]),
         metadata: object(&Value::Object(metadata)),
         is_blocked: value["blocked"] == true,
+        avatar_url: text(&value["thumbnail"]).filter(|url| url.len() <= URL_LIMIT),
         created_at,
         updated_at: time(&value["last_activity_at"]).unwrap_or(created_at),
         addresses: addresses.collect(),
@@ -190,7 +197,8 @@ pub fn conversation(value: &Value, known: &Known, origin: &str) -> Option<conver
         _ => (Status::Active, false),
     };
     let meta = &value["meta"];
-    let agent = number(&meta["assignee"]["id"]).filter(|_| meta["assignee_type"] != "AgentBot");
+    let assignee = number(&meta["assignee"]["id"]);
+    let (agent, bot) = if meta["assignee_type"] == "AgentBot" { (None, assignee) } else { (assignee, None) };
     let created_at = time(&value["created_at"]).unwrap_or(1);
     let updated_at = time(&value["last_activity_at"]).or_else(|| time(&value["updated_at"]));
     let reference = format!("chatwoot:{origin}/conversations/{theirs}");
@@ -205,6 +213,8 @@ pub fn conversation(value: &Value, known: &Known, origin: &str) -> Option<conver
         is_held,
         team: number(&meta["team"]["id"]).and_then(|id| known.teams.get(&id)).copied(),
         agent: agent.and_then(|id| known.users.get(&id)).copied(),
+        bot: bot.and_then(|id| known.bots.get(&id)).copied(),
+        participants: Vec::new(), // they are asked for
         priority: value["priority"].as_str().and_then(Priority::from_text),
         labels: list(&value["labels"]).filter_map(text).collect(),
         custom_fields: object(&value["custom_attributes"]),

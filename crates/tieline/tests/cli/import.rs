@@ -155,12 +155,37 @@ impl Account {
         let mut inboxes = Vec::new();
         for inbox in self.get("/inboxes").await["payload"].as_array().unwrap() {
             let members = self.get(&format!("/inbox_members/{}", inbox["id"])).await;
-            let mut one = pick_one(
-                inbox,
-                &["name", "channel_type", "inbox_identifier", "lock_to_single_conversation", "greeting_message"],
-            );
+            let names = [
+                "name",
+                "channel_type",
+                "inbox_identifier",
+                "lock_to_single_conversation",
+                "greeting_message",
+                "hmac_token",
+            ];
+            let mut one = pick_one(inbox, &names);
+            one["hmac_mandatory"] = inbox["hmac_mandatory"].clone();
             one["members"] = pick(&members["payload"], &["email"]);
+            one["bot"] = self.get(&format!("/inboxes/{}/agent_bot", inbox["id"])).await["agent_bot"]["name"].clone();
             inboxes.push(one);
+        }
+        let mut bots =
+            pick(&self.get("/agent_bots").await, &["name", "description", "outgoing_url", "bot_config", "secret"]);
+        sort(&mut bots);
+        let hooks = self.get("/webhooks").await["payload"]["webhooks"].clone();
+        let mut shown = pick(&hooks, &["name", "url", "subscriptions", "secret"]);
+        for (one, hook) in shown.as_array_mut().unwrap().iter_mut().zip(hooks.as_array().unwrap()) {
+            one["inbox"] = hook["inbox"]["name"].clone();
+        }
+        let mut rules = Vec::new();
+        for rule in self.get("/automation_rules").await["payload"].as_array().unwrap() {
+            let mut one = pick_one(rule, &["name", "description", "event_name", "conditions", "actions"]);
+            // Their numbers differ, whom they mean does not.
+            let inbox = self.get(&format!("/inboxes/{}", rule["conditions"][1]["values"][0])).await;
+            one["conditions"][1]["values"] = inbox["name"].clone();
+            let team = self.get(&format!("/teams/{}", rule["actions"][1]["action_params"][0])).await;
+            one["actions"][1]["action_params"] = team["name"].clone();
+            rules.push(one);
         }
         let contacts = self.all("/contacts?sort=name", |answer| &answer["payload"]).await;
         let names = [
@@ -173,14 +198,17 @@ impl Account {
             "blocked",
             "created_at",
             "last_activity_at",
+            "thumbnail",
         ];
-        let contacts = contacts.iter().map(|contact| {
+        let mut known = Vec::new();
+        for contact in &contacts {
             let mut one = pick_one(contact, &names);
             let at = contact["contact_inboxes"].as_array().unwrap().iter();
             one["at"] = at.map(|at| json!([at["source_id"], at["inbox"]["name"]])).collect();
-            one
-        });
-        let mut contacts: Value = contacts.collect();
+            one["labels"] = self.get(&format!("/contacts/{}/labels", contact["id"])).await["payload"].clone();
+            known.push(one);
+        }
+        let mut contacts = Value::from(known);
         sort(&mut contacts);
         let mut conversations = Vec::new();
         for v in self.all("/conversations?status=all", |answer| &answer["data"]["payload"]).await {
@@ -188,7 +216,7 @@ impl Account {
         }
         conversations.sort_by_key(|v| v["id"].as_i64());
         json!({"agents": agents, "teams": teams, "labels": labels, "canned": canned, "definitions": definitions, "inboxes": inboxes,
-               "contacts": contacts, "conversations": conversations})
+               "bots": bots, "webhooks": shown, "rules": rules, "contacts": contacts, "conversations": conversations})
     }
 
     async fn conversation(&self, v: &Value) -> Value {
@@ -213,7 +241,12 @@ impl Account {
         } else {
             one["last_activity_at"] = Value::Null;
         }
-        one["who"] = json!([v["meta"]["sender"]["name"], v["meta"]["assignee"]["email"], v["meta"]["team"]["name"]]);
+        one["who"] = json!([v["meta"]["sender"]["name"], v["meta"]["assignee"]["name"], v["meta"]["team"]["name"]]);
+        one["followers"] = pick(&self.get(&format!("/conversations/{}/participants", v["id"])).await, &["email"]);
+        let uuid = v["uuid"].as_str().unwrap();
+        let (status, survey) = self.client.get(&format!("/public/api/v1/csat_survey/{uuid}")).await;
+        let said = pick_one(&survey["csat_survey_response"], &["rating", "feedback_message"]);
+        one["survey"] = json!([status, said]);
         let (mut after, mut said) = (0, Vec::new());
         loop {
             let page = self.get(&format!("/conversations/{}/messages?after={after}", v["id"])).await;
@@ -264,8 +297,19 @@ impl Account {
         self.post("/custom_attribute_definitions", definition).await;
         let inbox = json!({"name": "Shop", "greeting_message": "Hi!", "channel": {"type": "api"}});
         let inbox = self.post("/inboxes", inbox).await;
-        self.post("/inboxes", json!({"name": "One", "lock_to_single_conversation": true, "channel": {"type": "api"}}))
-            .await;
+        let one = json!({"name": "One", "lock_to_single_conversation": true, "channel": {"type": "api", "hmac_mandatory": true}});
+        let one = self.post("/inboxes", one).await["id"].clone();
+        let bot = json!({"name": "Zé", "description": "greets", "outgoing_url": "https://bot.example/in", "bot_config": {"a": 1}});
+        let bot = self.post("/agent_bots", bot).await["id"].clone();
+        let set = json!({"agent_bot": bot});
+        let (status, _) = self.client.post(&format!("{}/inboxes/{one}/set_agent_bot", self.base), &set).await;
+        assert_eq!(status, 200);
+        let rule = json!({"name": "Sort", "description": "by inbox", "event_name": "message_created", "active": true,
+            "conditions": [
+                {"attribute_key": "content", "filter_operator": "contains", "values": ["refund"], "query_operator": "and"},
+                {"attribute_key": "inbox_id", "filter_operator": "equal_to", "values": [inbox["id"]], "query_operator": null}],
+            "actions": [{"action_name": "add_label", "action_params": ["vip"]}, {"action_name": "assign_team", "action_params": [team]}]});
+        self.post("/automation_rules", rule).await;
         self.post("/inbox_members", json!({"inbox_id": inbox["id"], "user_ids": [leo]})).await;
         let door = format!("/public/api/v1/inboxes/{}/messages", inbox["inbox_identifier"].as_str().unwrap());
         for number in 0..CONVERSATIONS {
@@ -284,20 +328,29 @@ impl Account {
                 "message": {"content": format!("Where is order {number}?"), "source_id": format!("m-{number}")}});
             let (status, landed) = self.client.post(&door, &landing).await;
             assert_eq!(status, 200, "{landed}");
-            self.talk(number, &landed, &leo, &team).await;
+            self.talk(number, &landed, &leo, &team, &bot).await;
         }
+        // The last: nothing of all this is for it.
+        let hook = json!({"url": "https://hooks.example/desk", "name": "flow", "subscriptions": ["message_created"], "inbox_id": inbox["id"]});
+        self.post("/webhooks", hook).await;
         CONVERSATIONS
     }
 
     /// What goes on in the conversation with this place.
-    async fn talk(&self, number: usize, landed: &Value, leo: &Value, team: &Value) {
+    async fn talk(&self, number: usize, landed: &Value, leo: &Value, team: &Value, bot: &Value) {
         let path = format!("/conversations/{}", landed["conversation"]["id"]);
+        let contact = format!("/contacts/{}", landed["contact"]["id"]);
         let say = |body: Value| self.post_owned(format!("{path}/messages"), body);
         match number % 8 {
             0 => {
                 say(json!({"content": "It is on its way", "source_id": "out-1"})).await;
                 say(json!({"content": "call them", "private": true})).await;
                 self.post(&format!("{path}/toggle_status"), json!({"status": "resolved"})).await;
+                self.post(&format!("{contact}/labels"), json!({"labels": ["vip"]})).await;
+                let put = self.http.put(self.client.at(&format!("{}{contact}", self.base)));
+                let picture = json!({"avatar_url": "https://pics.example/ana.png"});
+                let (status, _) = answer(put.header("api_access_token", &self.token).json(&picture)).await;
+                assert_eq!(status, 200);
             }
             1 => {
                 let reply = json!({"content": "Which one?", "content_attributes": {"in_reply_to": landed["message"]["id"]},
@@ -322,6 +375,7 @@ impl Account {
                 self.post(&format!("{path}/assignments"), json!({"team_id": team})).await;
                 self.post(&format!("{path}/toggle_priority"), json!({"priority": "urgent"})).await;
                 self.post(&format!("{path}/update_last_seen"), json!({})).await;
+                self.post(&format!("{path}/participants"), json!({"user_ids": [leo]})).await;
             }
             4 => {
                 let form = format!(
@@ -342,6 +396,12 @@ impl Account {
                 say(json!({"content": "Pick one", "content_type": "input_select",
                     "content_attributes": {"items": [{"title": "A", "value": "a"}]}}))
                 .await;
+                say(json!({"content": "How was it?", "content_type": "input_csat"})).await;
+                let uuid = landed["conversation"]["uuid"].as_str().unwrap();
+                let url = self.client.at(&format!("/public/api/v1/csat_survey/{uuid}"));
+                let said = json!({"csat_survey_response": {"rating": 4, "feedback_message": "quick"}});
+                let said = json!({"message": {"submitted_values": said}});
+                assert_eq!(answer(self.http.put(url).json(&said)).await.0, 200);
             }
             6 if number == 6 => {
                 for n in 0..130 {
@@ -349,6 +409,8 @@ impl Account {
                 }
             }
             _ => {
+                self.post(&format!("{path}/assignments"), json!({"assignee_id": bot, "assignee_type": "AgentBot"}))
+                    .await;
                 let said = say(json!({"content": "oops"})).await;
                 let url = self.client.at(&format!("{}{path}/messages/{}", self.base, said["id"]));
                 let (status, _) = answer(self.http.delete(url).header("api_access_token", &self.token)).await;
@@ -422,7 +484,7 @@ async fn comes_over(to: Place, killed: Killed) {
 
     let ours = Account::new(&to, "shop", "http://127.0.0.1:1");
     // In the middle of the conversations: their pages and messages are most of the requests.
-    gate.let_pass(Some(30));
+    gate.let_pass(Some(65));
     match killed {
         Killed::Command => {
             let mut running = start(&to, &gate.url(), &theirs.token);
@@ -463,6 +525,16 @@ async fn comes_over(to: Place, killed: Killed) {
         }
     }
 
+    // What acts by itself does not yet.
+    for rule in ours.get("/automation_rules").await["payload"].as_array().unwrap() {
+        assert_eq!(rule["active"], false);
+    }
+    let key =
+        to.run(&["key", "create", "--tenant", "shop", "--name", "w", "--scopes", "webhooks:read", "--json"]).json();
+    let hooks = Client::new(&server.url, key["key"].as_str().unwrap()).get("/v1/webhooks").await.1;
+    let hooks = hooks["data"].as_array().unwrap();
+    assert_eq!((hooks.len(), hooks.iter().filter(|hook| hook["isActive"] == false).count()), (2, 2), "{hooks:?}");
+
     // A second run changes nothing.
     let again = to.run(&arguments(&gate.url(), &theirs.token)).json();
     assert_eq!((sum(&again["new"]), sum(&again["lost"])), (0, 0), "{again}");
@@ -492,6 +564,14 @@ async fn comes_over(to: Place, killed: Killed) {
         events = news(&client).await;
     }
     assert_eq!(events[0], "message.received");
+
+    // A label that was taken off here stays off.
+    let vip = got["contacts"].as_array().unwrap().iter().find(|contact| contact["labels"] == json!(["vip"])).unwrap();
+    let found = ours.get(&format!("/contacts/search?q={}", vip["email"].as_str().unwrap())).await;
+    let labels = format!("/contacts/{}/labels", found["payload"][0]["id"]);
+    ours.post(&labels, json!({"labels": []})).await;
+    to.run(&arguments(&gate.url(), &theirs.token)).ok();
+    assert_eq!(ours.get(&labels).await["payload"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -351,6 +351,7 @@ impl<'a> KeptInbox<'a> {
             is_identity_required: self.is_identity_required,
             is_single_conversation: self.is_single_conversation,
             settings: self.settings.into_owned(),
+            identity_key: None, // a secret is no state of an event
             created_at: self.created_at,
             updated_at: self.updated_at,
         })
