@@ -77,9 +77,9 @@ impl Actor {
 /// What led to a change: a request, or an event that a rule reacted to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cause {
-    /// `request`, `timer` or `automation`.
+    /// `request`, `timer`, `automation` or `assignment`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// Its id: of the request, of the rule; of a timer its kind.
+    /// Its id: of the request, of the rule; of a timer its kind; of an assignment the team or inbox whose mode it follows.
     pub id: String,
 }

@@ -1,5 +1,6 @@
 //! The product: types, pure rules, verbs and SQL. Synchronous; one folder per noun.
 
+pub mod assignment;
 pub mod attachments;
 pub mod automations;
 pub mod bots;

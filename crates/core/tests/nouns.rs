@@ -119,7 +119,8 @@ async fn scenario(db: Db) {
             description: None,
             members: vec![],
             is_default: true,
-            is_auto_assigned: false,
+            mode: teams::Mode::Manual,
+            capacity: None,
         };
         teams::create(tx, &at, &cmd)
     });
@@ -131,7 +132,8 @@ async fn scenario(db: Db) {
             description: None,
             members: vec![],
             is_default: true,
-            is_auto_assigned: false,
+            mode: teams::Mode::Manual,
+            capacity: None,
         };
         teams::create(tx, &at, &cmd)
     });

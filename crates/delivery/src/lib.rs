@@ -4,6 +4,7 @@
 //! rules of [`queue`] and [`schedule`]; [`housekeeping`] removes what is too old; [`sign`], [`egress`] and [`client`] do one POST. [`attachments`] fetches the files that messages name by address into [`files`]. [`automations`] lets rules act on the log, [`reports`] adds it up. Every loop has a `step`, so that a
 //! test can drive it without sleeping.
 
+pub mod assignment;
 pub mod attachments;
 pub mod automations;
 pub mod chatwoot;

@@ -20,6 +20,7 @@ use tieline_core::attachments::link::Links;
 use tieline_core::{Error, MIGRATIONS, installation};
 use tieline_db::moving::{self, Mark};
 use tieline_db::{Config, Db, Target};
+use tieline_delivery::assignment::AssignmentLoop;
 use tieline_delivery::attachments::FetchLoop;
 use tieline_delivery::automations::AutomationLoop;
 use tieline_delivery::client::Client;
@@ -225,6 +226,7 @@ pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running
         ("timers", tokio::spawn(timers.run(stopped.clone()))),
         ("reports", tokio::spawn(ReportLoop::new(db.clone()).run(stopped.clone()))),
         ("rules", tokio::spawn(AutomationLoop::new(db.clone(), render).run(stopped.clone()))),
+        ("giving conversations to agents", tokio::spawn(AssignmentLoop::new(db.clone(), render).run(stopped.clone()))),
         ("housekeeping", tokio::spawn(Housekeeping::new(db.clone(), settings.kept).run(stopped.clone()))),
         ("fetching attachments", tokio::spawn(fetcher.run(stopped.clone()))),
         ("fan-out", tokio::spawn(FanOutLoop::new(db.clone(), due, hub.scene()).run(stopped.clone()))),

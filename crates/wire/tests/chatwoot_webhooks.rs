@@ -53,6 +53,8 @@ fn inbox() -> Inbox {
         is_single_conversation: true,
         settings: r#"{"greeting_enabled":true}"#.into(),
         identity_key: None,
+        is_auto_assigned: false,
+        capacity: None,
         created_at: AT - 9_000_000,
         updated_at: AT - 8_000_000,
     }

@@ -141,6 +141,7 @@ fn acting(bot: &Bot) -> User {
         updated_at: bot.updated_at,
         availability: Availability::Online,
         is_auto_offline: false,
+        seen_until: 0,
         display_name: None,
         message_signature: None,
         ui_settings: "{}".into(),

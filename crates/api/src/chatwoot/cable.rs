@@ -222,7 +222,14 @@ impl Cable {
         let subscription = &mut self.subscriptions[index];
         subscription.look_again(&self.hub).await?;
         let (tenant, now) = (&subscription.tenant, self.hub.db.now());
-        self.hub.presence().touch(tenant.id, subscription.person, now);
+        let written = self.hub.presence().touch(tenant.id, subscription.person, now);
+        if let (Some(until), Person::User(number)) = (written, subscription.person) {
+            let live = tenant.live();
+            let seen = self.hub.db.write(move |tx| users::see(tx, live, number, until)).await;
+            if let Err(error) = seen {
+                tracing::info!(error = %error, "it was not written down that a user is there");
+            }
+        }
         let (live, scene) = (tenant.live(), Scene::new(&self.hub, tenant, false));
         let users = self.hub.db.read(move |read| users::list(read, live, Page::first(USERS))).await;
         let here = users.map_err(|_| Ended::Client)?.into_iter().filter(|user| user.is_active).filter_map(|user| {

@@ -17,6 +17,7 @@ use tieline_core::conversations::channel::Channel;
 use tieline_core::error::Error;
 use tieline_core::ids::UserId;
 use tieline_core::inboxes::{self, Hook, Inbox, Settings};
+use tieline_core::teams::CAPACITY_LIMIT;
 use tieline_core::users;
 use tieline_core::webhooks::{self, Format, RotateSecret};
 use tieline_db::{Read, Tx};
@@ -55,6 +56,11 @@ pub async fn show(State(hub): State<Hub>, agent: Agent, Path((_, number)): OfAcc
     Ok(Json(view.await?))
 }
 
+/// A number, perhaps as text.
+fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
+}
+
 /// The settings that a request changes, over those there are.
 fn settings(params: &Params, channel: &Params, before: Option<&Inbox>) -> Settings {
     let stored = before.map_or_else(|| json!({}), |inbox| object(&inbox.settings));
@@ -72,7 +78,11 @@ fn settings(params: &Params, channel: &Params, before: Option<&Inbox>) -> Settin
     }
     let mandatory = channel.truth("hmac_mandatory").or(before.map(|inbox| inbox.is_identity_required));
     let single = params.truth("lock_to_single_conversation").or(before.map(|inbox| inbox.is_single_conversation));
+    let automatic = params.truth("enable_auto_assignment").or(before.map(|inbox| inbox.is_auto_assigned));
+    let limit = kept.get("auto_assignment_config").and_then(|config| whole(&config["max_assignment_limit"]));
     Settings {
+        is_auto_assigned: automatic.unwrap_or(true),
+        capacity: limit.filter(|limit| (1..=CAPACITY_LIMIT).contains(limit)),
         is_identity_required: mandatory.unwrap_or(false),
         is_single_conversation: single.unwrap_or(false),
         kept: Value::Object(kept).to_string(),
@@ -112,8 +122,9 @@ pub async fn create(State(hub): State<Hub>, agent: Agent, params: Params) -> Res
     }
     let name = name(&params)?.ok_or_else(|| invalid("Name can't be blank", "name"))?;
     let hook = hook(&hub, &agent, &channel).await?.flatten();
-    let command = inboxes::Create { name, channel: Channel::Api, hook, ..inboxes::Create::default() };
     let (settings, scene, ctx) = (settings(&params, &channel, None), agent.scene(), agent.ctx());
+    let is_auto_assigned = settings.is_auto_assigned;
+    let command = inboxes::Create { name, channel: Channel::Api, hook, is_auto_assigned, ..Default::default() };
     let made = hub.db.write(move |tx| {
         let made = inboxes::create(tx, &ctx, &command)?.inbox;
         let made = inboxes::configure(tx, &ctx, made.id, &settings)?;

@@ -17,6 +17,7 @@ use tieline_core::fields::{self};
 use tieline_core::ids::UserId;
 use tieline_core::page::Page;
 use tieline_core::tags::{self, slug};
+use tieline_core::teams::Mode;
 use tieline_core::users::User;
 use tieline_core::{inboxes, teams, users};
 use tieline_db::Read;
@@ -91,7 +92,8 @@ pub async fn create_team(State(hub): State<Hub>, agent: Agent, params: Params) -
         description: params.word("description"),
         members: Vec::new(),
         is_default: false,
-        is_auto_assigned: params.truth("allow_auto_assign").unwrap_or(true),
+        mode: if params.truth("allow_auto_assign").unwrap_or(true) { Mode::RoundRobin } else { Mode::Manual },
+        capacity: None,
     };
     let ctx = agent.ctx();
     let made = hub.db.write(move |tx| teams::create(tx, &ctx, &command)).await.map_err(team_taken)?;
@@ -113,13 +115,17 @@ pub async fn update_team(
     let command = teams::Update {
         name: params.word("name").map(|name| name.to_lowercase()),
         description: params.has("description").then(|| params.word("description")),
-        is_auto_assigned: params.truth("allow_auto_assign"),
         ..teams::Update::default()
     };
-    let ctx = agent.ctx();
+    let (ctx, is_automatic) = (agent.ctx(), params.truth("allow_auto_assign"));
     let made = hub.db.write(move |tx| {
-        let id = teams::by_number(tx, ctx.tenant, team.0)?.id;
-        teams::update(tx, &ctx, id, &command)
+        let team = teams::by_number(tx, ctx.tenant, team.0)?;
+        let mode = match is_automatic {
+            Some(false) => Some(Mode::Manual),
+            Some(true) if !team.mode.is_automatic() => Some(Mode::RoundRobin),
+            _ => None,
+        };
+        teams::update(tx, &ctx, team.id, &teams::Update { mode, ..command.clone() })
     });
     Ok(Json(team_view(&agent, &made.await.map_err(team_taken)?)))
 }

@@ -90,7 +90,8 @@ impl Scene {
     }
     /// A user with the availability that others see: whoever has no screen open is away, unless they want to count as there.
     pub fn shown(&self, mut user: User) -> User {
-        if user.is_auto_offline && !self.presence.is_here(self.tenant, Person::User(user.number), self.now) {
+        let is_here = || self.presence.is_here(self.tenant, Person::User(user.number), self.now);
+        if user.is_auto_offline && user.seen_until <= self.now && !is_here() {
             user.availability = Availability::Offline;
         }
         user

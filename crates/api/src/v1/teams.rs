@@ -3,7 +3,7 @@
 use super::shared::{self, name, nullable};
 use super::{Result, created};
 use crate::caller::Caller;
-use crate::http::fields;
+use crate::http::fields::{self, Object};
 use crate::http::reply::{Json, NoContent, Page};
 use crate::http::request::{JsonBody, Path};
 use crate::hub::Hub;
@@ -11,7 +11,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use tieline_core::ids::TeamId;
 use tieline_core::keys::scopes::Scope;
-use tieline_core::teams::{self, MEMBERS_LIMIT, Team};
+use tieline_core::teams::{self, CAPACITY_LIMIT, MEMBERS_LIMIT, Mode, Team};
 use tieline_wire::native::team::TeamView;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -42,6 +42,29 @@ pub struct CreateTeamRequest {
     member_ids: Option<Vec<String>>,
     /// Whether new conversations land here when their inbox has no team; a tenant has one such team at most.
     is_default: Option<bool>,
+    /// How its conversations find their agent; by hand if not given.
+    assignment: Option<AssignmentRequest>,
+}
+
+/// How conversations of a team find their agent.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[allow(dead_code)]
+pub struct AssignmentRequest {
+    /// `manual`; `round_robin`: whoever got one longest ago; `least_loaded`: whoever has the fewest open ones. Only members
+    /// who are there, and who are members of the inbox, where it has any.
+    #[schema(example = "round_robin")]
+    mode: Option<String>,
+    /// Open conversations up to which an agent gets more; null for any number.
+    #[schema(minimum = 1, maximum = 1000)]
+    capacity: Option<i64>,
+}
+
+/// Mode and capacity, as far as a request names them.
+fn assignment(body: &Object) -> (Option<Mode>, Option<Option<i64>>) {
+    let Some(assignment) = body.object("assignment").optional() else { return (None, None) };
+    let mode = assignment.one_of("mode", &Mode::ALL).not_null().optional();
+    (mode, nullable(assignment.integer("capacity").within(1..=CAPACITY_LIMIT).patch()))
 }
 
 /// Changes of a team; null clears.
@@ -57,6 +80,8 @@ pub struct UpdateTeamRequest {
     #[schema(max_items = 1000)]
     member_ids: Option<Vec<String>>,
     is_default: Option<bool>,
+    /// Members that are not given stay.
+    assignment: Option<AssignmentRequest>,
 }
 
 /// List teams
@@ -75,12 +100,16 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
     responses((status = 201, description = "Created", body = TeamView)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
     caller.needs(Scope::TeamsWrite)?;
-    let command = fields::read(&body.0, |body| teams::Create {
-        name: name(body.string("name"), NAME_LIMIT).required(),
-        description: body.string("description").chars(..=DESCRIPTION_LIMIT).owned().optional(),
-        members: body.list("memberIds", MEMBERS_LIMIT, |id| id.string().id().required()).or_default(),
-        is_default: body.boolean("isDefault").or(false),
-        is_auto_assigned: false,
+    let command = fields::read(&body.0, |body| {
+        let (mode, capacity) = assignment(body);
+        teams::Create {
+            name: name(body.string("name"), NAME_LIMIT).required(),
+            description: body.string("description").chars(..=DESCRIPTION_LIMIT).owned().optional(),
+            members: body.list("memberIds", MEMBERS_LIMIT, |id| id.string().id().required()).or_default(),
+            is_default: body.boolean("isDefault").or(false),
+            mode: mode.unwrap_or_default(),
+            capacity: capacity.flatten(),
+        }
     })?;
     let render = |team: &Team| created(format!("/v1/teams/{}", team.id), &TeamView::from(team));
     shared::once(&hub, &caller, &body.0, render, move |tx, ctx| teams::create(tx, ctx, &command)).await
@@ -106,12 +135,16 @@ async fn update(
     body: JsonBody,
 ) -> Result<Json<TeamView>> {
     caller.needs(Scope::TeamsWrite)?;
-    let command = fields::read(&body.0, |body| teams::Update {
-        name: name(body.string("name"), NAME_LIMIT).not_null().optional(),
-        description: nullable(body.string("description").chars(..=DESCRIPTION_LIMIT).owned().patch()),
-        members: body.list("memberIds", MEMBERS_LIMIT, |id| id.string().id().required()).not_null().optional(),
-        is_default: body.boolean("isDefault").not_null().optional(),
-        is_auto_assigned: None,
+    let command = fields::read(&body.0, |body| {
+        let (mode, capacity) = assignment(body);
+        teams::Update {
+            name: name(body.string("name"), NAME_LIMIT).not_null().optional(),
+            description: nullable(body.string("description").chars(..=DESCRIPTION_LIMIT).owned().patch()),
+            members: body.list("memberIds", MEMBERS_LIMIT, |id| id.string().id().required()).not_null().optional(),
+            is_default: body.boolean("isDefault").not_null().optional(),
+            mode,
+            capacity,
+        }
     })?;
     let ctx = caller.ctx();
     let team = hub.db.write(move |tx| teams::update(tx, &ctx, id, &command)).await?;

@@ -44,6 +44,10 @@ pub struct Inbox {
     pub settings: String,
     /// Key of identity hashes that was taken over with it, sealed; see [`identity_key`].
     pub identity_key: Option<Vec<u8>>,
+    /// Its conversations find their agent by themselves, where they are of no team.
+    pub is_auto_assigned: bool,
+    /// Open conversations up to which an agent gets more so; none for any number.
+    pub capacity: Option<i64>,
     /// Microseconds UTC.
     pub created_at: i64,
     /// Microseconds UTC.
@@ -65,7 +69,9 @@ fn inbox(row: &Row) -> tieline_db::Result<Inbox> {
         is_identity_required: row.get(10)?,
         is_single_conversation: row.get(11)?,
         settings: row.get(12)?,
-        identity_key: row.get(14)?,
+        is_auto_assigned: row.get(13)?,
+        capacity: row.get(14)?,
+        identity_key: row.get(16)?,
     })
 }
 
@@ -81,7 +87,7 @@ pub fn by_number(read: &mut Read, tenant: TenantId, number: i64) -> Result<Inbox
 
 /// The inbox of any tenant with this identifier, which is its capability.
 pub fn by_identifier(read: &mut Read, identifier: &str) -> Result<(TenantId, Inbox)> {
-    let found = read.opt(sql::BY_IDENTIFIER, &params![identifier], |row| Ok((TenantId(row.get(13)?), inbox(row)?)))?;
+    let found = read.opt(sql::BY_IDENTIFIER, &params![identifier], |row| Ok((TenantId(row.get(15)?), inbox(row)?)))?;
     found.ok_or_else(|| Error::not_found("inbox"))
 }
 
@@ -151,7 +157,8 @@ pub fn for_channel(tx: &mut Tx, ctx: &Ctx, channel: Channel) -> Result<Landing> 
             None::<uuid::Uuid>,
             now,
             number,
-            None::<&[u8]>
+            None::<&[u8]>,
+            false
         ],
     )?;
     let team = tx.opt(sql::DEFAULT_TEAM, &params![tenant.0], |row| row.get::<Option<_>>(0))?.flatten();

@@ -10,13 +10,14 @@ pub static FOR_CHANNELS: Many = Many::new(
 );
 pub const DEFAULT_TEAM: &str = "select default_team_id from tenants where id = $1";
 pub const INSERT: &str = "insert into inboxes (tenant_id, id, name, channel, identifier, team_id, endpoint_id, created_at, \
-     updated_at, number, identity_key) values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10)";
+     updated_at, number, identity_key, is_auto_assigned) values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11)";
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
             "select i.id, i.number, i.name, i.channel, i.identifier, i.team_id, w.id, w.url, i.created_at, i.updated_at, \
-             i.is_identity_required, i.is_single_conversation, i.settings, i.tenant_id, i.identity_key \
+             i.is_identity_required, i.is_single_conversation, i.settings, i.is_auto_assigned, i.agent_capacity, i.tenant_id, \
+             i.identity_key \
              from inboxes i left join webhook_endpoints w on w.tenant_id = i.tenant_id and w.id = i.endpoint_id ",
             $rest
         )
@@ -37,7 +38,7 @@ pub const BY_IDENTIFIER: &str = select!("where i.identifier = $1");
 pub const IDENTIFIER_TAKEN: &str = "select 1 from inboxes where identifier = $1";
 pub const BY_NAME: &str = select!("where i.tenant_id = $1 order by lower(i.name), i.number limit $2");
 pub const CONFIGURE: &str = "update inboxes set is_identity_required = $3, is_single_conversation = $4, settings = $5, \
-     updated_at = $6 where tenant_id = $1 and id = $2";
+     updated_at = $6, is_auto_assigned = $7, agent_capacity = $8 where tenant_id = $1 and id = $2";
 pub const MEMBERS: &str =
     "select user_id from inbox_members where tenant_id = $1 and inbox_id = $2 order by user_id limit $3";
 pub const OF_MEMBER: &str = "select inbox_id from inbox_members where tenant_id = $1 and user_id = $2 limit $3";

@@ -41,6 +41,8 @@ pub struct Create {
     pub identifier: Option<String>,
     /// The key of its clients' identity hashes there, sealed.
     pub identity_key: Option<Vec<u8>>,
+    /// Its conversations find their agent by themselves, where they are of no team.
+    pub is_auto_assigned: bool,
 }
 
 /// Changes of an inbox; what is none stays.
@@ -90,7 +92,8 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Made> {
             endpoint.map(|id| id.0),
             now,
             number,
-            cmd.identity_key.as_deref()
+            cmd.identity_key.as_deref(),
+            cmd.is_auto_assigned
         ],
     )?;
     let inbox = get(tx, ctx.tenant, id)?;
@@ -160,6 +163,9 @@ fn announce(tx: &mut Tx, ctx: &Ctx, before: &Inbox, after: &Inbox) -> Result<()>
         let (from, to) = (before.is_single_conversation, after.is_single_conversation);
         changes.push(Change::new("isSingleConversation", from, to));
     }
+    if before.is_auto_assigned != after.is_auto_assigned {
+        changes.push(Change::new("isAutoAssigned", before.is_auto_assigned, after.is_auto_assigned));
+    }
     let settings = |inbox: &Inbox| serde_json::from_str::<serde_json::Value>(&inbox.settings).unwrap_or_default();
     if settings(before) != settings(after) {
         changes.push(Change::new("settings", settings(before), settings(after)));
@@ -213,6 +219,10 @@ pub struct Settings {
     pub is_single_conversation: bool,
     /// A JSON object as text, at most 64 KiB.
     pub kept: String,
+    /// Its conversations find their agent by themselves, where they are of no team.
+    pub is_auto_assigned: bool,
+    /// Open conversations up to which an agent gets more so; none for any number.
+    pub capacity: Option<i64>,
 }
 
 /// Sets them all.
@@ -223,8 +233,18 @@ pub fn configure(tx: &mut Tx, ctx: &Ctx, id: InboxId, cmd: &Settings) -> Result<
         return Err(Error::field("", "too_long", "The settings of an inbox have at most 65536 bytes."));
     }
     let (before, now) = (get(tx, ctx.tenant, id)?, tx.now());
-    let params = params![ctx.tenant.0, id.0, cmd.is_identity_required, cmd.is_single_conversation, &cmd.kept, now];
+    let params = params![
+        ctx.tenant.0,
+        id.0,
+        cmd.is_identity_required,
+        cmd.is_single_conversation,
+        &cmd.kept,
+        now,
+        cmd.is_auto_assigned,
+        cmd.capacity
+    ];
     tx.execute(sql::CONFIGURE, &params)?;
+    change_configuration(tx)?;
     let after = get(tx, ctx.tenant, id)?;
     announce(tx, ctx, &before, &after)?;
     Ok(after)

@@ -3,7 +3,9 @@
 pub(crate) mod sql;
 mod write;
 
-pub use write::{Create, MEMBERS_LIMIT, Update, add_members, create, delete, exists, remove_members, update};
+pub use write::{
+    CAPACITY_LIMIT, Create, MEMBERS_LIMIT, Update, add_members, create, delete, exists, remove_members, update,
+};
 
 use crate::ids::{TeamId, TenantId, UserId};
 use crate::page::Page;
@@ -28,12 +30,48 @@ pub struct Team {
     pub is_default: bool,
     /// Users of the live tenant, by id.
     pub members: Vec<UserId>,
-    /// Whether its conversations may find their agent by themselves.
-    pub is_auto_assigned: bool,
+    /// How its conversations find their agent.
+    pub mode: Mode,
+    /// Open conversations up to which an agent gets more so; none for any number.
+    pub capacity: Option<i64>,
     /// Microseconds UTC.
     pub created_at: i64,
     /// Microseconds UTC.
     pub updated_at: i64,
+}
+
+/// How the conversations of a team find their agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Somebody gives or takes them.
+    #[default]
+    Manual,
+    /// Whoever of those who are there got one longest ago gets the next.
+    RoundRobin,
+    /// Whoever of those who are there has the fewest open ones gets the next.
+    LeastLoaded,
+}
+
+impl Mode {
+    /// All of them, by their names on the wire.
+    pub const ALL: [(&str, Mode); 3] =
+        [("manual", Mode::Manual), ("round_robin", Mode::RoundRobin), ("least_loaded", Mode::LeastLoaded)];
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        Mode::ALL[self as usize].0
+    }
+    /// Whether conversations find their agent by themselves.
+    pub fn is_automatic(self) -> bool {
+        self != Mode::Manual
+    }
+    /// The mode of stored flags.
+    pub(crate) fn of(is_automatic: bool, is_least_loaded: bool) -> Mode {
+        match (is_automatic, is_least_loaded) {
+            (false, _) => Mode::Manual,
+            (true, false) => Mode::RoundRobin,
+            (true, true) => Mode::LeastLoaded,
+        }
+    }
 }
 
 fn team(row: &Row) -> tieline_db::Result<Team> {
@@ -46,7 +84,8 @@ fn team(row: &Row) -> tieline_db::Result<Team> {
         members: Vec::new(),
         created_at: row.get(5)?,
         updated_at: row.get(6)?,
-        is_auto_assigned: row.get(7)?,
+        mode: Mode::of(row.get(7)?, row.get(8)?),
+        capacity: row.get(9)?,
     })
 }
 

@@ -4,7 +4,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "select m.id, m.number, m.name, m.description, coalesce(t.default_team_id = m.id, false), m.created_at, m.updated_at, \
-             m.is_auto_assigned \
+             m.is_auto_assigned, m.is_least_loaded, m.agent_capacity \
              from teams m join tenants t on t.id = m.tenant_id ",
             $rest
         )
@@ -16,9 +16,10 @@ pub const BY_NAME: &str = select!("where m.tenant_id = $1 and m.name = $2");
 pub const LIST: &str = select!("where m.tenant_id = $1 and m.id < $2 order by m.id desc limit $3");
 pub const MEMBERS: &str =
     "select user_id from team_members where tenant_id = $1 and team_id = $2 order by user_id limit $3";
-pub const INSERT: &str = "insert into teams (tenant_id, id, name, description, created_at, updated_at, number, is_auto_assigned) \
-     values ($1, $2, $3, $4, $5, $5, $6, $7) on conflict (tenant_id, name) do nothing";
-pub const UPDATE: &str = "update teams set name = $3, description = $4, updated_at = $5, is_auto_assigned = $6 where tenant_id = $1 and id = $2";
+pub const INSERT: &str = "insert into teams (tenant_id, id, name, description, created_at, updated_at, number, is_auto_assigned, \
+     is_least_loaded, agent_capacity) values ($1, $2, $3, $4, $5, $5, $6, $7, $8, $9) on conflict (tenant_id, name) do nothing";
+pub const UPDATE: &str = "update teams set name = $3, description = $4, updated_at = $5, is_auto_assigned = $6, \
+     is_least_loaded = $7, agent_capacity = $8 where tenant_id = $1 and id = $2";
 pub const REMOVE_MEMBER: &str = "delete from team_members where tenant_id = $1 and team_id = $2 and user_id = $3";
 /// Changes nothing; on PostgreSQL it holds the tenant's row, so that two names are never compared at the same time.
 pub const LOCK_TENANT: &str = "update tenants set name = name where id = $1";

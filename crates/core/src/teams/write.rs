@@ -1,6 +1,6 @@
 //! Making, changing and deleting teams.
 
-use super::{Team, get, sql};
+use super::{Mode, Team, get, sql};
 use crate::ctx::Ctx;
 use crate::ids::{TeamId, TenantId, UserId};
 use crate::installation::change_configuration;
@@ -9,6 +9,8 @@ use tieline_db::{Read, Tx, params};
 
 /// Most members of a team.
 pub const MEMBERS_LIMIT: usize = 1000;
+/// The largest capacity of an agent.
+pub const CAPACITY_LIMIT: i64 = 1000;
 
 /// A new team.
 #[derive(Clone, Debug)]
@@ -21,8 +23,10 @@ pub struct Create {
     pub members: Vec<UserId>,
     /// Whether it becomes the tenant's default team.
     pub is_default: bool,
-    /// Whether its conversations may find their agent by themselves.
-    pub is_auto_assigned: bool,
+    /// How its conversations find their agent.
+    pub mode: Mode,
+    /// Open conversations up to which an agent gets more so, 1 to [`CAPACITY_LIMIT`]; none for any number.
+    pub capacity: Option<i64>,
 }
 
 /// Changes of a team; what is none stays.
@@ -36,8 +40,10 @@ pub struct Update {
     pub members: Option<Vec<UserId>>,
     /// Whether it is the tenant's default team.
     pub is_default: Option<bool>,
-    /// Whether its conversations may find their agent by themselves.
-    pub is_auto_assigned: Option<bool>,
+    /// How its conversations find their agent.
+    pub mode: Option<Mode>,
+    /// How many of them an agent may have; none inside for any number.
+    pub capacity: Option<Option<i64>>,
 }
 
 /// Adds a team.
@@ -46,7 +52,17 @@ pub struct Update {
 pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Team> {
     tx.execute(sql::LOCK_TENANT, &params![ctx.tenant.0])?;
     let (id, number, now) = (TeamId::from_uuid(tx.new_id()), tx.take_number()?, tx.now());
-    let params = params![ctx.tenant.0, id.0, &cmd.name, &cmd.description, now, number, cmd.is_auto_assigned];
+    let params = params![
+        ctx.tenant.0,
+        id.0,
+        &cmd.name,
+        &cmd.description,
+        now,
+        number,
+        cmd.mode.is_automatic(),
+        cmd.mode == Mode::LeastLoaded,
+        cmd.capacity
+    ];
     if tx.execute(sql::INSERT, &params)? == 0 {
         return Err(taken(tx, ctx.tenant, &cmd.name)?);
     }
@@ -54,6 +70,7 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Team> {
     if cmd.is_default {
         set_default(tx, ctx, id, true)?;
     }
+    change_configuration(tx)?;
     get(tx, ctx.tenant, id)
 }
 
@@ -70,8 +87,11 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, id: TeamId, cmd: &Update) -> Result<Team> 
     }
     let description = cmd.description.as_ref().unwrap_or(&team.description);
     let now = tx.now();
-    let is_auto_assigned = cmd.is_auto_assigned.unwrap_or(team.is_auto_assigned);
-    tx.execute(sql::UPDATE, &params![ctx.tenant.0, id.0, name, description, now, is_auto_assigned])?;
+    let (mode, capacity) = (cmd.mode.unwrap_or(team.mode), cmd.capacity.unwrap_or(team.capacity));
+    let (is_automatic, is_least_loaded) = (mode.is_automatic(), mode == Mode::LeastLoaded);
+    let params = params![ctx.tenant.0, id.0, name, description, now, is_automatic, is_least_loaded, capacity];
+    tx.execute(sql::UPDATE, &params)?;
+    change_configuration(tx)?;
     if let Some(members) = &cmd.members {
         set_members(tx, ctx, id, members)?;
     }

@@ -3,7 +3,7 @@
 pub(crate) mod sql;
 mod write;
 
-pub use write::{Create, Update, create, dismiss, update};
+pub use write::{Create, Update, create, dismiss, see, update};
 
 use crate::ids::{TenantId, UserId};
 use crate::page::Page;
@@ -98,6 +98,8 @@ pub struct User {
     pub message_signature: Option<String>,
     /// What their screens keep, a JSON object as text.
     pub ui_settings: String,
+    /// They showed that they are there, and count as there until then, microseconds UTC.
+    pub seen_until: i64,
 }
 
 impl User {
@@ -123,6 +125,7 @@ fn user(row: &Row) -> tieline_db::Result<User> {
         display_name: row.get(10)?,
         message_signature: row.get(11)?,
         ui_settings: row.get(12)?,
+        seen_until: row.get(13)?,
     })
 }
 
@@ -154,7 +157,7 @@ pub fn password_hash(read: &mut Read, live: TenantId, id: UserId) -> Result<Opti
 /// Whose token has this SHA-256, with the live tenant and the sealed token.
 pub fn by_token(read: &mut Read, hash: &[u8; 32]) -> Result<Option<(TenantId, User, Vec<u8>)>> {
     Ok(read
-        .opt(sql::BY_TOKEN, &params![hash.as_slice()], |row| Ok((TenantId(row.get(13)?), user(row)?, row.get(14)?)))?)
+        .opt(sql::BY_TOKEN, &params![hash.as_slice()], |row| Ok((TenantId(row.get(14)?), user(row)?, row.get(15)?)))?)
 }
 
 /// The users of a live tenant, newest first.

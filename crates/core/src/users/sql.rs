@@ -4,7 +4,7 @@
 macro_rules! columns {
     () => {
         "id, number, email, name, role, is_active, created_at, updated_at, availability, is_auto_offline, display_name, \
-         message_signature, ui_settings"
+         message_signature, ui_settings, seen_until"
     };
 }
 macro_rules! select {
@@ -27,6 +27,8 @@ pub const LOCK_TENANT: &str = "update tenants set name = name where id = $1";
 pub const OTHER_OWNERS: &str =
     "select 1 from users where tenant_id = $1 and id <> $2 and role = 'owner' and is_active limit 1";
 pub const BY_NUMBER: &str = select!("where tenant_id = $1 and number = $2");
+/// Says nothing new of the configuration: nobody keeps it in memory.
+pub const SEE: &str = "update users set seen_until = $3 where tenant_id = $1 and number = $2 and seen_until < $3";
 /// The hash is unique in the installation and says which tenant is meant.
 pub const BY_TOKEN: &str =
     concat!("select ", columns!(), ", tenant_id, access_token_sealed from users where access_token_hash = $1");

@@ -125,6 +125,12 @@ pub fn dismiss(tx: &mut Tx, live: TenantId, id: UserId) -> Result<()> {
     Ok(())
 }
 
+/// Notes that the user with this number is there, until then at least, for all nodes to see.
+pub fn see(tx: &mut Tx, live: TenantId, number: i64, until: i64) -> Result<()> {
+    tx.execute(sql::SEE, &params![live.0, number, until])?;
+    Ok(())
+}
+
 fn taken() -> Error {
     Error::conflict("user_exists", "There is a user with this email already.")
 }

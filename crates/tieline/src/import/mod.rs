@@ -250,7 +250,8 @@ impl Import {
                 description: read::text(&team["description"]),
                 members: members.collect(),
                 is_default: false,
-                is_auto_assigned: team["allow_auto_assign"] == true,
+                mode: if team["allow_auto_assign"] == true { teams::Mode::RoundRobin } else { teams::Mode::Manual },
+                capacity: None,
             };
             let (ctx, origin) = (self.ctx.clone(), self.origin.clone());
             let made = self.hub.db.write(move |tx| imports::team(tx, &ctx, &origin, theirs, &cmd)).await;
@@ -306,11 +307,13 @@ impl Import {
         let members: Vec<_> =
             members.iter().filter_map(|user| known.users.get(&read::number(&user["id"])?).copied()).collect();
         let key = read::text(&inbox["hmac_token"]).map(|key| dialect::identity_key(&self.hub, &key)).transpose();
+        let settings = read::settings(inbox);
         let create = inboxes::Create {
             name: read::text(&inbox["name"]).unwrap_or_else(|| format!("Inbox {theirs}")).chars().take(255).collect(),
             channel: read::channel(inbox),
             identifier: read::text(&inbox["inbox_identifier"]),
             identity_key: key.map_err(told)?,
+            is_auto_assigned: settings.is_auto_assigned,
             ..inboxes::Create::default()
         };
         let bot = match known.bots.is_empty() {
@@ -320,7 +323,7 @@ impl Import {
                 answer.and_then(|answer| known.bots.get(&read::number(&answer["agent_bot"]["id"])?).copied())
             }
         };
-        let cmd = imports::Inbox { create, settings: read::settings(inbox), members, bot };
+        let cmd = imports::Inbox { create, settings, members, bot };
         let (ctx, origin) = (self.ctx.clone(), self.origin.clone());
         let made = self.hub.db.write(move |tx| imports::inbox(tx, &ctx, &origin, theirs, &cmd));
         match made.await {

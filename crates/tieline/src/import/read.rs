@@ -14,6 +14,7 @@ use tieline_core::inboxes::Settings;
 use tieline_core::messages::direction::{AuthorType, Direction};
 use tieline_core::messages::status::DeliveryStatus;
 use tieline_core::messages::{self, TEXT};
+use tieline_core::teams::CAPACITY_LIMIT;
 use tieline_core::time::Micros;
 use tieline_core::users::Role;
 use tieline_wire::chatwoot::inbox::KEPT;
@@ -130,7 +131,10 @@ pub fn settings(value: &Value) -> Settings {
         }
     }
     kept.remove("avatar_url"); // it lies on their server
+    let limit = value["auto_assignment_config"]["max_assignment_limit"].as_i64();
     Settings {
+        is_auto_assigned: value["enable_auto_assignment"] == true,
+        capacity: limit.filter(|limit| (1..=CAPACITY_LIMIT).contains(limit)),
         // Only where the key came too, with which the hashes are made.
         is_identity_required: value["hmac_mandatory"] == true && text(&value["hmac_token"]).is_some(),
         is_single_conversation: value["lock_to_single_conversation"] == true,

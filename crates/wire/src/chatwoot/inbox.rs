@@ -17,13 +17,12 @@ pub struct Secrets {
 pub type Unset = fn() -> Value;
 
 /// Settings that are kept as they came, with what they are before anybody sets them.
-pub const KEPT: [(&str, Unset); 17] = [
+pub const KEPT: [(&str, Unset); 16] = [
     ("greeting_enabled", || Value::Bool(false)),
     ("greeting_message", || Value::Null),
     ("enable_email_collect", || Value::Bool(true)),
     ("csat_survey_enabled", || Value::Bool(false)),
     ("csat_config", || json!({})),
-    ("enable_auto_assignment", || Value::Bool(false)),
     ("auto_assignment_config", || json!({})),
     ("out_of_office_message", || Value::Null),
     ("working_hours", working_hours),
@@ -82,6 +81,7 @@ pub fn inbox(i: &Inbox, secrets: Option<Secrets>) -> Value {
         "callback_webhook_url": null,
         "lock_to_single_conversation": i.is_single_conversation,
         "hmac_mandatory": i.is_identity_required,
+        "enable_auto_assignment": i.is_auto_assigned,
         "webhook_url": i.webhook.as_ref().map(|(_, url)| url),
         "inbox_identifier": i.identifier,
         "provider": null,

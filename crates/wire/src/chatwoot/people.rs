@@ -57,7 +57,7 @@ pub fn team(team: &Team, account: i64, is_member: bool) -> Value {
         "id": team.number,
         "name": team.name,
         "description": team.description,
-        "allow_auto_assign": team.is_auto_assigned,
+        "allow_auto_assign": team.mode.is_automatic(),
         "account_id": account,
         "is_member": is_member,
     })
@@ -69,7 +69,7 @@ pub fn raw_team(team: &Team, account: i64) -> Value {
         "id": team.number,
         "name": team.name,
         "description": team.description,
-        "allow_auto_assign": team.is_auto_assigned,
+        "allow_auto_assign": team.mode.is_automatic(),
         "account_id": account,
         "created_at": iso(team.created_at),
         "updated_at": iso(team.updated_at),

@@ -131,6 +131,8 @@ struct KeptInbox<'a> {
     is_identity_required: bool,
     is_single_conversation: bool,
     settings: Text<'a>,
+    #[serde(default)] // not in states from before it
+    is_auto_assigned: bool,
     created_at: i64,
     updated_at: i64,
 }
@@ -335,6 +337,7 @@ impl<'a> KeptInbox<'a> {
             is_identity_required: i.is_identity_required,
             is_single_conversation: i.is_single_conversation,
             settings: text(&i.settings),
+            is_auto_assigned: i.is_auto_assigned,
             created_at: i.created_at,
             updated_at: i.updated_at,
         }
@@ -352,6 +355,8 @@ impl<'a> KeptInbox<'a> {
             is_single_conversation: self.is_single_conversation,
             settings: self.settings.into_owned(),
             identity_key: None, // a secret is no state of an event
+            is_auto_assigned: self.is_auto_assigned,
+            capacity: None,
             created_at: self.created_at,
             updated_at: self.updated_at,
         })

@@ -362,6 +362,7 @@ pub fn inbox_changes(changes: &[Change]) -> Vec<Changed> {
             "isIdentityRequired" => "hmac_mandatory",
             "isSingleConversation" => "lock_to_single_conversation",
             "settings" => "settings",
+            "isAutoAssigned" => "enable_auto_assignment",
             _ => return None,
         })
     };

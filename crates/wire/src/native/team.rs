@@ -22,8 +22,21 @@ pub struct TeamView {
     member_ids: Vec<Shown<UserId>>,
     /// Whether new conversations land here when their inbox has no team.
     is_default: bool,
+    assignment: AssignmentView,
     created_at: Instant,
     updated_at: Instant,
+}
+
+/// How conversations of a team find their agent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TeamAssignment)]
+pub struct AssignmentView {
+    /// `manual`, `round_robin` or `least_loaded`.
+    #[schema(example = "round_robin")]
+    mode: &'static str,
+    /// Open conversations up to which an agent gets more; null for any number.
+    #[schema(required)]
+    capacity: Option<i64>,
 }
 
 impl From<&Team> for TeamView {
@@ -34,6 +47,7 @@ impl From<&Team> for TeamView {
             description: team.description.clone(),
             member_ids: team.members.iter().copied().map(Shown).collect(),
             is_default: team.is_default,
+            assignment: AssignmentView { mode: team.mode.as_str(), capacity: team.capacity },
             created_at: Instant(team.created_at),
             updated_at: Instant(team.updated_at),
         }
