@@ -370,3 +370,106 @@ async fn what_a_bot_does_not_take_goes_to_agents() {
     courier.run().await;
     assert!(events(&receiver.take()).contains(&"message_created".to_owned()));
 }
+
+#[tokio::test]
+async fn a_bot_hears_of_the_conversations_it_is_given_elsewhere() {
+    let app = App::new().await;
+    let (receiver, mut courier) = (Receiver::start().await, Courier::new(&app));
+    let bridge = Bridge::new(&app).await;
+    let bot = bridge.post("/agent_bots", json!({"name": "Robo", "outgoing_url": receiver.url})).await;
+    let inbox = bridge.post("/inboxes", json!({"name": "Shop", "channel": {"type": "api"}})).await;
+    let door = text(&inbox, "inbox_identifier");
+    let start = async |source: &str| {
+        bridge.public("POST", &format!("{door}/contacts"), Some(json!({"source_id": source}))).await.expect(200);
+        let opened = bridge.public("POST", &format!("{door}/contacts/{source}/conversations"), None).await.expect(200);
+        id(&opened)
+    };
+    let say = async |source: &str, conversation: i64| {
+        let path = format!("{door}/contacts/{source}/conversations/{conversation}/messages");
+        bridge.public("POST", &path, Some(json!({"content": "hello"}))).await.expect(200);
+    };
+    let (given, other) = (start("ana").await, start("eva").await);
+    let assign = async |body: Value| bridge.post(&format!("/conversations/{given}/assignments"), body).await;
+    courier.run().await;
+    assert_eq!(events(&receiver.take()), [""; 0]);
+    assign(json!({"assignee_id": bot["id"], "assignee_type": "AgentBot"})).await;
+    say("ana", given).await;
+    say("eva", other).await;
+    courier.run().await;
+    let got = receiver.take();
+    assert_eq!(events(&got), ["conversation_updated", "message_created"], "of the one that it has");
+    let body = got[1].json();
+    assert_eq!((&body["conversation"]["id"], &body["conversation"]["status"]), (&json!(given), &json!("open")));
+    assert_eq!(body["conversation"]["meta"]["assignee_type"], "AgentBot");
+    assert!(verifies(&bot["secret"], &got[1]));
+    assign(json!({"assignee_id": null})).await;
+    say("ana", given).await;
+    courier.run().await;
+    assert_eq!(events(&receiver.take()), [""; 0], "it has it no more");
+}
+
+#[tokio::test]
+async fn a_bot_is_first_to_what_comes_by_v1_too() {
+    let app = App::new().await;
+    let bridge = Bridge::new(&app).await;
+    let open = async |reference: &str, direction: &str| {
+        let body = json!({"externalReference": reference, "contact": {"name": "Bia", "email": "bia@example.com"},
+            "channel": "api", "subject": "Late", "outboundContext": {"originalMessage": "hello", "direction": direction}});
+        app.post("/v1/conversations/outbound", body).await.expect(201)
+    };
+    open("0", "inbound").await;
+    let inboxes = bridge.get("/inboxes").await["payload"].clone();
+    let inbox = inboxes.as_array().expect("a list").first().expect("the channel's").clone();
+    let bot = bridge.post("/agent_bots", json!({"name": "Robo"})).await;
+    bridge.post(&format!("/inboxes/{}/set_agent_bot", id(&inbox)), json!({"agent_bot": bot["id"]})).await;
+    open("1", "inbound").await;
+    open("2", "outbound").await;
+    let list = bridge.get("/conversations?status=all&sort_by=created_at_asc").await["data"]["payload"].clone();
+    let list = list.as_array().expect("a list");
+    let statuses: Vec<&str> = list.iter().map(|v| text(v, "status")).collect();
+    assert_eq!(statuses, ["open", "pending", "open"], "before the bot, the customer's, and ours");
+}
+
+#[tokio::test]
+async fn everything_that_waits_for_a_bot_that_is_down_goes_to_agents() {
+    let app = App::new().await;
+    let (receiver, mut courier) = (Receiver::start().await, Courier::new(&app));
+    let bridge = Bridge::new(&app).await;
+    let scene = scene(&bridge).await;
+    move_to(&bridge, &scene.bot, json!(receiver.url)).await;
+    let start = async || {
+        let opened = id(&bridge.public("POST", &scene.of_contact(""), None).await.expect(200));
+        let messages = scene.of_contact(&format!("/{opened}/messages"));
+        bridge.public("POST", &messages, Some(json!({"content": "hello"}))).await.expect(200);
+        opened
+    };
+    let status = async |conversation: i64| {
+        let shown = bridge.get(&format!("/conversations/{conversation}")).await;
+        text(&shown, "status").to_owned()
+    };
+    // More at once than its breaker takes: none waits for it.
+    receiver.answer(&[], 500);
+    let mut all = Vec::new();
+    for _ in 0..12 {
+        all.push(start().await);
+    }
+    courier.run_for(90).await;
+    for conversation in &all {
+        assert_eq!(status(*conversation).await, "open");
+    }
+    assert_eq!(status(start().await).await, "open", "it is down");
+    receiver.answer(&[], 200);
+    courier.run_for(70).await;
+    assert_eq!(status(start().await).await, "pending", "it is back");
+
+    // One that wants nothing more, with more behind it than one failure hands over.
+    receiver.answer(&[], 410);
+    all.clear();
+    for _ in 0..130 {
+        all.push(start().await);
+    }
+    courier.run_for(5).await;
+    for conversation in &all {
+        assert_eq!(status(*conversation).await, "open");
+    }
+}

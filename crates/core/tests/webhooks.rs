@@ -273,7 +273,7 @@ async fn scenario(bench: &Bench) {
     let switch = |on| UpdateEndpoint { is_active: Some(on), ..UpdateEndpoint::default() };
     let (off, _) = bench.write(move |tx, ctx| webhooks::update(tx, ctx, id, &switch(false))).await.expect("off");
     assert!(!off.is_active && off.disabled_at.is_some());
-    assert_eq!(bench.write(move |tx, _| deliveries::cancel(tx, id, 100)).await.expect("cancels"), 1);
+    assert_eq!(bench.write(move |tx, ctx| deliveries::cancel(tx, ctx.render, id, 100)).await.expect("cancels"), 1);
     bench.start("e").await;
     bench.fan_out(id).await;
     let refused = bench.replay(id, everything(id)).await.expect_err("it is off");
@@ -287,7 +287,11 @@ async fn scenario(bench: &Bench) {
     let past = Wanted { until: Some(1), ..everything(id) };
     assert_eq!(bench.replay(id, past).await.expect("replays"), 0);
     assert_eq!(bench.replay(id, everything(id)).await.expect("replays"), 3, "failed, cancelled, missing");
-    assert_eq!(bench.write(move |tx, _| deliveries::cancel(tx, id, 100)).await.expect("nothing"), 0, "it is on");
+    assert_eq!(
+        bench.write(move |tx, ctx| deliveries::cancel(tx, ctx.render, id, 100)).await.expect("nothing"),
+        0,
+        "it is on"
+    );
     assert_eq!(bench.send(Status::Succeeded).await, 3);
     assert_eq!(
         statuses().await,

@@ -19,6 +19,7 @@ use tieline_core::ids::{ConversationId, EndpointId, TenantId};
 use tieline_core::webhooks::{self, Endpoint, Format};
 use tieline_core::{Error, Result, installation};
 use tieline_db::{Db, Joined, Read, Tx};
+use tieline_wire::chatwoot::state;
 use tokio::sync::Notify;
 
 /// Events read at once.
@@ -125,7 +126,8 @@ impl Memory {
             }
             let of_tenant = &endpoints[&event.tenant];
             let wants = |endpoint: &Endpoint| endpoint.wants(&event.name, event.inbox, event.position);
-            let chosen_of = of_tenant.iter().enumerate().filter(|(_, endpoint)| wants(endpoint));
+            let chosen_of =
+                of_tenant.iter().enumerate().filter(|(_, endpoint)| wants(endpoint) || is_its_bots(endpoint, event));
             let chosen_of = chosen_of.filter(|(_, endpoint)| !is_told_by_another(endpoint, of_tenant, wants));
             chosen.extend(chosen_of.map(|(index, _)| (event, index)));
             step.passed.1 = event.position;
@@ -196,12 +198,18 @@ fn write(tx: &mut Tx, step: &mut Step, cmd: FanOut) -> Result<()> {
     Ok(())
 }
 
+/// Whether the event is for a bot because it has the conversation, in whatever inbox.
+fn is_its_bots(endpoint: &Endpoint, event: &Stored) -> bool {
+    let Some((bot, state)) = endpoint.bot.zip(event.state.as_deref()) else { return false };
+    endpoint.wants_elsewhere(&event.name, event.position) && state::is_given_to(state, bot)
+}
+
 /// Whether an inbox's own endpoint posts the event to the same address in Chatwoot's format: the account's then does not.
 fn is_told_by_another(endpoint: &Endpoint, all: &[Endpoint], wants: impl Fn(&Endpoint) -> bool) -> bool {
     let is_same = |other: &Endpoint| other.is_inboxes && other.format == Format::Chatwoot && other.url == endpoint.url;
     endpoint.format == Format::Chatwoot
         && !endpoint.is_inboxes
-        && !endpoint.is_bots
+        && endpoint.bot.is_none()
         && all.iter().any(|other| is_same(other) && wants(other))
 }
 

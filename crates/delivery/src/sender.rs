@@ -487,9 +487,10 @@ impl<P: Post> Sender<P> {
         if !active && held.cancel && !held.cancelling && held.queue.is_quiet() && now >= held.not_before {
             held.cancel = false;
             held.cancelling = true;
-            let db = self.db.clone();
+            let (db, render) = (self.db.clone(), self.settings.render);
             self.spawn(async move {
-                Done::Cancelled(endpoint, epoch, db.write(move |tx| deliveries::cancel(tx, endpoint, CANCEL)).await)
+                let cancelled = db.write(move |tx| deliveries::cancel(tx, render, endpoint, CANCEL)).await;
+                Done::Cancelled(endpoint, epoch, cancelled)
             });
         }
         let Some(held) = self.held.get_mut(&endpoint) else { return i64::MAX };

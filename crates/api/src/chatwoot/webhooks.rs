@@ -44,7 +44,7 @@ fn one(view: Value) -> Json<Value> {
 /// The account's webhook of this number; an inbox's own is none.
 fn of_account(read: &mut Read, agent: &Agent, number: i64) -> tieline_core::Result<Endpoint> {
     let found = webhooks::by_number(read, agent.account(), number)?;
-    match found.format == Format::Chatwoot && !found.is_inboxes && !found.is_bots {
+    match found.format == Format::Chatwoot && !found.is_inboxes && found.bot.is_none() {
         true => Ok(found),
         false => Err(Error::not_found("webhook")),
     }
@@ -120,7 +120,7 @@ pub async fn list(State(hub): State<Hub>, agent: Agent) -> Result<Json<Value>> {
     let keys = hub.clone();
     let list = hub.db.read(move |read| {
         let mut found = webhooks::list(read, agent.account(), None, LIST_LIMIT)?;
-        found.retain(|endpoint| endpoint.format == Format::Chatwoot && !endpoint.is_inboxes && !endpoint.is_bots);
+        found.retain(|endpoint| endpoint.format == Format::Chatwoot && !endpoint.is_inboxes && endpoint.bot.is_none());
         found.reverse();
         let views = found.iter().map(|endpoint| view(&keys, read, &agent, endpoint));
         views.collect::<tieline_core::Result<Vec<Value>>>()

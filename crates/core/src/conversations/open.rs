@@ -15,7 +15,7 @@ use crate::inboxes::{self, Landing};
 use crate::messages::direction::Direction;
 use crate::messages::{self, Message, NewMessage};
 use crate::tags::{self, Slugs};
-use crate::{Error, Result};
+use crate::{Error, Result, bots};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use tieline_db::{Ask, Keys, Numbers, Param, SetVerb, Tx, params};
@@ -133,6 +133,9 @@ fn run(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Resul
     for ((index, contact), extra) in open.iter().zip(contacts).zip(extras.into_iter().flatten()) {
         let cmd = commands[*index];
         let landing = landings[&(cmd.ctx.tenant, cmd.channel)];
+        // As in the client API: what the customer says to an inbox with a bot is the bot's first.
+        let is_theirs = cmd.message.as_ref().is_some_and(|message| message.direction == Direction::Inbound);
+        let is_held = is_theirs && landing.has_bot && bots::works_in(tx, cmd.ctx.tenant, landing.inbox)?;
         let mut conversation = Conversation {
             id: ConversationId::from_uuid(tx.new_id()),
             number: numbers.take(cmd.ctx.tenant)?,
@@ -166,7 +169,7 @@ fn run(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Resul
             previous: None,
             source_id: None,
             priority: None,
-            is_held: false,
+            is_held,
             waiting_since: None,
             first_reply_at: None,
             contact_seen_at: None,

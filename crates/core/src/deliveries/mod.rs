@@ -24,6 +24,7 @@ pub use record::{Attempt, Ended, Recorded, record};
 pub use report::report;
 
 use crate::Result;
+use crate::events::Render;
 use crate::ids::{ConversationId, DeliveryId, EndpointId, EventId, TenantId};
 use tieline_db::{Read, Row, Tx, params};
 
@@ -119,9 +120,10 @@ pub fn pending_manual(read: &mut Read, endpoint: EndpointId, limit: i64) -> Resu
     Ok(read.all(sql::PENDING_MANUAL, &params![endpoint.0, limit], waiting_row)?)
 }
 
-/// Cancels up to `limit` waiting deliveries of an endpoint that is off; the number cancelled.
-pub fn cancel(tx: &mut Tx, endpoint: EndpointId, limit: i64) -> Result<u64> {
-    let now = tx.now();
+/// Cancels up to `limit` waiting deliveries of an endpoint that is off; the number cancelled. What a bot held of them goes to
+/// agents; `render` writes the events.
+pub fn cancel(tx: &mut Tx, render: Render, endpoint: EndpointId, limit: i64) -> Result<u64> {
+    let (limit, now) = (report::give_up(tx, render, endpoint, limit)?, tx.now());
     Ok(tx.execute(sql::CANCEL, &params![endpoint.0, now, limit])?)
 }
 

@@ -6,7 +6,7 @@
 use super::{Attempt, Ended, Recorded, Status, sql};
 use crate::ctx::Ctx;
 use crate::events::Render;
-use crate::ids::{ConversationId, MessageId, TenantId};
+use crate::ids::{ConversationId, EndpointId, MessageId, TenantId};
 use crate::messages::status::DeliveryStatus;
 use crate::messages::{self, Report};
 use crate::webhooks::Format;
@@ -71,6 +71,20 @@ fn untaken(tx: &mut Tx, attempts: &[Attempt], recorded: &Recorded) -> Result<BTr
         found.extend(held.into_iter().map(|conversation| (tenant, conversation)));
     }
     Ok(found)
+}
+
+/// Hands off what waits for a bot whose address is off, up to [`HANDED_OFF`] deliveries; how many may be cancelled now.
+pub(super) fn give_up(tx: &mut Tx, render: Render, endpoint: EndpointId, limit: i64) -> Result<i64> {
+    let Some(tenant) = tx.opt(sql::OFF_OF_BOT, &params![endpoint.0], |row| row.get(0).map(TenantId))? else {
+        return Ok(limit);
+    };
+    let limit = limit.min(HANDED_OFF);
+    let behind = params![tenant.0, endpoint.0, limit];
+    let held = tx.all(sql::HELD_BEHIND, &behind, |row| Ok(ConversationId::from_uuid(row.get(0)?)))?;
+    for conversation in held.into_iter().collect::<BTreeSet<_>>() {
+        conversations::hand_off(tx, &Ctx::system(tenant, render), conversation)?;
+    }
+    Ok(limit)
 }
 
 /// What was heard of which message, of two reports in one batch the stronger; and whether it is to take back a failure of

@@ -212,6 +212,10 @@ pub static OF_BOTS: Many = Many::new(
     &[("tenant_id", Ty::Int), ("endpoint_id", Ty::Uuid), ("id", Ty::Uuid)],
 );
 pub const IS_BOTS: &str = "select 1 from bots where tenant_id = $1 and endpoint_id = $2";
+/// The sender's verb: the tenant of a bot's address that is off; it knows the endpoint by its lease.
+pub const OFF_OF_BOT: &str = "select w.tenant_id from endpoint_states s join webhook_endpoints w on w.tenant_id = s.tenant_id \
+     and w.id = s.endpoint_id join bots b on b.tenant_id = w.tenant_id and b.endpoint_id = w.id \
+     where s.endpoint_id = $1 and not w.is_active";
 /// Held conversations of which something waits for a bot, once for each thing.
 pub const HELD_BEHIND: &str = "select d.conversation_id from deliveries d \
      join conversations c on c.tenant_id = d.tenant_id and c.id = d.conversation_id \

@@ -111,6 +111,8 @@ pub struct Landing {
     pub inbox: InboxId,
     /// The inbox's team, else the tenant's default team, else none.
     pub team: Option<TeamId>,
+    /// Whether a bot is set on the inbox.
+    pub has_bot: bool,
 }
 
 /// Looks up where conversations of channels land; `found` gets those that have an inbox.
@@ -121,7 +123,8 @@ pub(crate) fn ask_landings<'a>(
     let params = asked.iter().flat_map(|(tenant, channel)| params![tenant.0, channel.as_str()]).collect();
     Ask::select(&sql::FOR_CHANNELS, params, |row| {
         let team = row.get::<Option<_>>(2)?.map(TeamId::from_uuid);
-        found.insert(asked[row.get::<i64>(0)? as usize], Landing { inbox: InboxId::from_uuid(row.get(1)?), team });
+        let landing = Landing { inbox: InboxId::from_uuid(row.get(1)?), team, has_bot: row.get(3)? };
+        found.insert(asked[row.get::<i64>(0)? as usize], landing);
         Ok(())
     })
 }
@@ -162,7 +165,7 @@ pub fn for_channel(tx: &mut Tx, ctx: &Ctx, channel: Channel) -> Result<Landing> 
         ],
     )?;
     let team = tx.opt(sql::DEFAULT_TEAM, &params![tenant.0], |row| row.get::<Option<_>>(0))?.flatten();
-    Ok(Landing { inbox: InboxId::from_uuid(id), team: team.map(TeamId::from_uuid) })
+    Ok(Landing { inbox: InboxId::from_uuid(id), team: team.map(TeamId::from_uuid), has_bot: false })
 }
 
 /// A new public identifier of an inbox: 32 hexadecimal digits of 128 random bits.

@@ -3,7 +3,7 @@
 use tieline_db::{Many, Ty};
 
 pub static FOR_CHANNELS: Many = Many::new(
-    "select :ord, i.id, coalesce(i.team_id, t.default_team_id) from inboxes i \
+    "select :ord, i.id, coalesce(i.team_id, t.default_team_id), i.bot_id is not null from inboxes i \
      join tenants t on t.id = i.tenant_id where i.tenant_id = :tenant_id and i.id = (select o.id from inboxes o \
      where o.tenant_id = :tenant_id and o.channel = :channel order by o.created_at, o.id limit 1)",
     &[("tenant_id", Ty::Int), ("channel", Ty::Text)],

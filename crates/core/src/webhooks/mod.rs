@@ -19,7 +19,7 @@ pub use rotate::{RotateSecret, forget_secrets, rotate};
 pub(crate) use update::rest;
 pub use update::{UpdateEndpoint, update, update_at_new_url};
 
-use crate::ids::{EndpointId, InboxId, TenantId};
+use crate::ids::{BotId, EndpointId, InboxId, TenantId};
 use crate::{Error, Result};
 use tieline_db::{Read, Row, params};
 
@@ -92,8 +92,8 @@ pub struct Endpoint {
     pub health: HealthRow,
     /// Whether it is the one that an inbox has of its own.
     pub is_inboxes: bool,
-    /// Whether it is a bot's address.
-    pub is_bots: bool,
+    /// The bot whose address it is.
+    pub bot: Option<BotId>,
     /// Microseconds UTC.
     pub created_at: i64,
     /// Microseconds UTC.
@@ -119,6 +119,10 @@ impl Endpoint {
     /// Whether an event of this name, inbox and position is for it.
     pub fn wants(&self, name: &str, inbox: Option<InboxId>, position: i64) -> bool {
         self.is_active && position > self.active_after && self.subscribes(name, inbox)
+    }
+    /// Whether an event of this name and position would be for it, if it was of one of its inboxes.
+    pub fn wants_elsewhere(&self, name: &str, position: i64) -> bool {
+        self.is_active && position > self.active_after && self.events.iter().any(|event| self.format.hears(event, name))
     }
     /// Whether it subscribes to events of this name and inbox, on or off.
     pub fn subscribes(&self, name: &str, inbox: Option<InboxId>) -> bool {
@@ -168,7 +172,7 @@ pub(crate) fn endpoint(row: &Row) -> tieline_db::Result<Endpoint> {
         },
         number: row.get(25)?,
         is_inboxes: row.get(26)?,
-        is_bots: row.get(27)?,
+        bot: row.get::<Option<_>>(27)?.map(BotId::from_uuid),
     })
 }
 

@@ -8,7 +8,7 @@ macro_rules! select {
              w.previous_secret_sealed, w.previous_secret_until, w.created_at, w.updated_at, s.consecutive_failures, \
              s.first_failure_at, s.next_probe_at, s.last_success_at, s.last_failure_at, w.number, \
              exists (select 1 from inboxes i where i.tenant_id = w.tenant_id and i.endpoint_id = w.id), \
-             exists (select 1 from bots b where b.tenant_id = w.tenant_id and b.endpoint_id = w.id) \
+             (select b.id from bots b where b.tenant_id = w.tenant_id and b.endpoint_id = w.id) \
              from webhook_endpoints w join endpoint_states s on s.endpoint_id = w.id ",
             $rest
         )

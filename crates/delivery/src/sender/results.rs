@@ -1,7 +1,7 @@
 //! What the sender does with work that has come back.
 
 use super::request::Prepared;
-use super::{CANCEL, CLAIM, Done, Held, PAGE, Post, Sender, TROUBLE_US};
+use super::{CLAIM, Done, Held, PAGE, Post, Sender, TROUBLE_US};
 use crate::queue::{Queue, Start};
 use crate::schedule::Change;
 use std::collections::HashSet;
@@ -252,7 +252,7 @@ impl<P: Post> Sender<P> {
                 if let Some(held) = self.current(endpoint, epoch) {
                     held.cancelling = false;
                     match cancelled {
-                        Ok(count) => held.cancel |= count == CANCEL as u64,
+                        Ok(count) => held.cancel |= count > 0,
                         Err(_) => {
                             held.cancel = true;
                             held.not_before = now + TROUBLE_US;

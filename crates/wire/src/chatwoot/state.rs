@@ -12,7 +12,7 @@ use tieline_core::conversations::channel::Channel;
 use tieline_core::conversations::status::Status;
 use tieline_core::conversations::{Conversation, Priority};
 use tieline_core::events::Event;
-use tieline_core::ids::EndpointId;
+use tieline_core::ids::{BotId, EndpointId};
 use tieline_core::inboxes::Inbox;
 use tieline_core::messages::direction::{AuthorType, Direction};
 use tieline_core::messages::status::DeliveryStatus;
@@ -361,6 +361,20 @@ impl<'a> KeptInbox<'a> {
             updated_at: self.updated_at,
         })
     }
+}
+
+/// Whether this bot has the conversation of a frozen state.
+pub fn is_given_to(text: &str, bot: BotId) -> bool {
+    #[derive(Deserialize)]
+    struct Given {
+        bot: Option<u128>,
+    }
+    #[derive(Deserialize)]
+    struct Of {
+        conversation: Option<Given>,
+    }
+    let of: Option<Of> = serde_json::from_str(text).ok();
+    of.and_then(|of| of.conversation?.bot).is_some_and(|id| id == bot.0.as_u128())
 }
 
 /// Freezes the state of an event; none of one that Chatwoot's words do not tell.
