@@ -13,6 +13,7 @@ use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::time::Duration;
+use tieline_api::chatwoot::{CONNECTIONS_PER_ADDRESS, SUBSCRIPTIONS_PER_PERSON};
 use tieline_api::http::server::{self, Ended, Limits};
 use tieline_core::users::Role;
 use tokio::net::TcpStream;
@@ -48,15 +49,24 @@ impl Server {
     }
 
     async fn client(&self) -> Client {
+        self.try_client().await.expect("upgrades")
+    }
+
+    /// A connection; the status of the answer where it is refused.
+    async fn try_client(&self) -> Result<Client, u16> {
         let mut request = format!("ws://{}/cable", self.address).into_client_request().expect("a request");
         let protocol = "actioncable-v1-json, actioncable-unsupported".parse().expect("a value");
         request.headers_mut().insert("sec-websocket-protocol", protocol);
         let stream = TcpStream::connect(self.address).await.expect("connects");
-        let (socket, answer) = tokio_tungstenite::client_async(request, stream).await.expect("upgrades");
+        let (socket, answer) = match tokio_tungstenite::client_async(request, stream).await {
+            Ok(opened) => opened,
+            Err(tokio_tungstenite::tungstenite::Error::Http(refused)) => return Err(refused.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        };
         assert_eq!(answer.headers()["sec-websocket-protocol"], "actioncable-v1-json");
         let mut client = Client { socket, early: VecDeque::new() };
         assert_eq!(client.frame().await, Some(json!({"type": "welcome"})));
-        client
+        Ok(client)
     }
 }
 
@@ -320,6 +330,37 @@ async fn who_is_there_shows_in_the_application_api() {
     bridge.patch(&format!("/agents/{number}"), json!({"availability": "busy", "auto_offline": false})).await;
     app.clock.advance_us(21_000_000);
     assert_eq!(status().await, "busy offline", "who does not go offline by themselves is what they say");
+}
+
+#[tokio::test]
+async fn an_address_and_a_subscriber_have_so_many_places() {
+    let app = App::new().await;
+    let bridge = Bridge::new(&app).await;
+    let shop = Shop::new(&bridge, "Shop").await;
+    let (ana, bob) = (shop.contact(&bridge, "ana").await, shop.contact(&bridge, "bob").await);
+    let server = Server::of(&app).await;
+    let mut clients = Vec::new();
+    for number in 0..CONNECTIONS_PER_ADDRESS {
+        let mut client = server.client().await;
+        if number <= SUBSCRIPTIONS_PER_PERSON {
+            assert_eq!(client.subscribe(&ana).await, number < SUBSCRIPTIONS_PER_PERSON, "{number}");
+        }
+        clients.push(client);
+    }
+    assert!(clients[SUBSCRIPTIONS_PER_PERSON].subscribe(&bob).await, "the neighbour has places of their own");
+    assert_eq!(server.try_client().await.err(), Some(429));
+
+    // A place is free again a moment after its connection has gone.
+    drop(clients.remove(0));
+    let again = async {
+        loop {
+            if let Ok(client) = server.try_client().await {
+                return client;
+            }
+        }
+    };
+    let mut client = tokio::time::timeout(LATE, again).await.expect("a place");
+    assert!(client.subscribe(&ana).await);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! of a revocation. Connections, their frames and subscriptions are bounded; one that does not read is closed.
 
 use super::pubsub;
-use super::room::{Rooms, Speaker, Ticket, Told};
+use super::room::{Rooms, Seat, Speaker, Ticket, Told};
 use super::view::Scene;
 use crate::http::error::Failure;
 use crate::hub::Hub;
@@ -55,8 +55,8 @@ pub async fn open(State(hub): State<Hub>, request: Request) -> Result<Response, 
         Ok(upgrade) => upgrade,
         Err(rejection) => return Ok(rejection.into_response()),
     };
-    let Some(ticket) = Rooms::enter(&hub) else {
-        let detail = "This server has as many connections as it takes; try again soon.";
+    let Some(ticket) = Rooms::enter(&hub, hub.proxies.client(&parts)) else {
+        let detail = "This server has as many connections as it takes, or your address has; try again soon.";
         return Err(Error::new(Kind::Limited, "too_many_connections", detail).into());
     };
     let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(FRAME_BYTES).max_frame_size(FRAME_BYTES);
@@ -86,6 +86,7 @@ struct Subscription {
     person: Person,
     room: broadcast::Receiver<Arc<Told>>,
     seen_at: Instant,
+    _seat: Seat,
 }
 
 /// Why a connection ends.
@@ -265,8 +266,10 @@ impl Cable {
             failed(&self.hub, &self.parts, unknown);
             return None;
         };
+        let seat = Rooms::sit(&self.hub, tenant.id, person)?;
         let room = Rooms::join(&self.hub, &tenant).await.ok()?;
-        Some(Subscription { identifier: identifier.to_owned(), tenant, who, person, room, seen_at: Instant::now() })
+        let (identifier, seen_at) = (identifier.to_owned(), Instant::now());
+        Some(Subscription { identifier, tenant, who, person, room, seen_at, _seat: seat })
     }
 }
 

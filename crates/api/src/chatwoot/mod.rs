@@ -39,6 +39,8 @@ mod webhooks;
 pub use document::document;
 pub(crate) use refused::render;
 
+pub use room::{CONNECTIONS_PER_ADDRESS, SUBSCRIPTIONS_PER_PERSON};
+
 use crate::hub::Hub;
 use axum::Router;
 use axum::routing::{MethodRouter, get, post, put};

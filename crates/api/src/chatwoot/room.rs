@@ -4,10 +4,13 @@
 //! it stands when the room reads of it. Whoever falls [`BUFFER`] behind is disconnected and comes back.
 
 use super::view::{Scene, View};
+use crate::http::address::household;
 use crate::hub::Hub;
+use crate::presence::Person;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tieline_core::contacts::{self, Contact};
@@ -32,6 +35,10 @@ const TICK: Duration = Duration::from_secs(1);
 const PACE: Duration = Duration::from_millis(25);
 /// Connections open at once on this node.
 const CONNECTIONS: usize = 5_000;
+/// Connections of one address, or of one network of 64 bits, at once on this node.
+pub const CONNECTIONS_PER_ADDRESS: usize = 200;
+/// Subscriptions of one user or contact at once on this node.
+pub const SUBSCRIPTIONS_PER_PERSON: usize = 30;
 
 /// Where something happened, as far as it decides who is told.
 #[derive(Clone, Debug)]
@@ -72,27 +79,85 @@ pub(super) struct Told {
 #[derive(Default)]
 pub struct Rooms {
     open: Mutex<HashMap<TenantId, broadcast::Sender<Arc<Told>>>>,
-    connections: Mutex<usize>,
+    taken: Mutex<Taken>,
+}
+
+/// Whose places are counted apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Counted {
+    Address(IpAddr),
+    Person(TenantId, Person),
+}
+
+/// Places that are taken.
+#[derive(Default)]
+struct Taken {
+    connections: usize,
+    of: HashMap<Counted, usize>,
+}
+
+impl Taken {
+    /// Takes a place of somebody's; none beyond `most`.
+    fn take(&mut self, whose: Counted, most: usize) -> bool {
+        let places = self.of.entry(whose).or_default();
+        let is_free = *places < most;
+        *places += usize::from(is_free);
+        is_free
+    }
+    fn give_back(&mut self, whose: Counted) {
+        if let Some(places) = self.of.get_mut(&whose) {
+            *places -= 1;
+            if *places == 0 {
+                self.of.remove(&whose);
+            }
+        }
+    }
 }
 
 /// A place among the connections, given back when dropped.
-pub(super) struct Ticket(Hub);
+pub(super) struct Ticket(Hub, Option<IpAddr>);
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        *self.0.rooms().connections.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        let mut taken = self.0.rooms().taken();
+        taken.connections -= 1;
+        if let Some(address) = self.1 {
+            taken.give_back(Counted::Address(address));
+        }
+    }
+}
+
+/// A place among the subscriptions of somebody, given back when dropped.
+pub(super) struct Seat(Hub, TenantId, Person);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.rooms().taken().give_back(Counted::Person(self.1, self.2));
     }
 }
 
 impl Rooms {
-    /// A place among the connections; none when all are taken.
-    pub(super) fn enter(hub: &Hub) -> Option<Ticket> {
-        let mut connections = hub.rooms().connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if *connections >= CONNECTIONS {
+    fn taken(&self) -> std::sync::MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place among the connections; none when all are taken, or all of this address.
+    pub(super) fn enter(hub: &Hub, address: Option<IpAddr>) -> Option<Ticket> {
+        let address = address.map(household);
+        let mut taken = hub.rooms().taken();
+        if taken.connections >= CONNECTIONS
+            || !address.is_none_or(|address| taken.take(Counted::Address(address), CONNECTIONS_PER_ADDRESS))
+        {
             return None;
         }
-        *connections += 1;
-        Some(Ticket(hub.clone()))
+        taken.connections += 1;
+        Some(Ticket(hub.clone(), address))
+    }
+
+    /// A place among the subscriptions of somebody; none when all of theirs are taken.
+    pub(super) fn sit(hub: &Hub, tenant: TenantId, person: Person) -> Option<Seat> {
+        let is_free = hub.rooms().taken().take(Counted::Person(tenant, person), SUBSCRIPTIONS_PER_PERSON);
+        is_free.then(|| Seat(hub.clone(), tenant, person))
     }
 
     fn open(&self) -> std::sync::MutexGuard<'_, HashMap<TenantId, broadcast::Sender<Arc<Told>>>> {
