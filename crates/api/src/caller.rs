@@ -5,6 +5,7 @@
 
 use crate::http::error::Failure;
 use crate::http::request::RequestId;
+use crate::http::visit::Visit;
 use crate::hub::Hub;
 use crate::limits::{admit, failed, may_try, meter};
 use axum::extract::FromRequestParts;
@@ -16,7 +17,8 @@ use std::sync::{Arc, Mutex, RwLock};
 use tieline_core::ctx::{Actor, ActorKind, Ctx};
 use tieline_core::events::CONFIGURATION;
 use tieline_core::idempotency::{Answer, KEY_LIMIT, Once};
-use tieline_core::ids::{KeyId, TenantId};
+use tieline_core::ids::{ConversationId, InboxId, KeyId, TenantId};
+use tieline_core::inboxes::Called;
 use tieline_core::keys::scopes::{Scope, Scopes};
 use tieline_core::keys::token::{self, KeyDigest};
 use tieline_core::keys::{self, Key};
@@ -82,6 +84,7 @@ pub struct Caller {
     digest: KeyDigest,
     principal: Arc<Principal>,
     request_id: RequestId,
+    visit: Visit,
     route: String,
     idempotency_key: Option<String>,
 }
@@ -110,6 +113,10 @@ impl Caller {
             ctx.render = tieline_wire::native::event::data;
         }
         ctx
+    }
+    /// Notes which inbox the call was for.
+    pub fn concerns(&self, inbox: InboxId) {
+        self.visit.call(Called::Inbox(self.tenant(), inbox));
     }
     /// Refuses a key without this scope.
     pub fn needs(&self, scope: Scope) -> Result<(), Error> {
@@ -162,11 +169,16 @@ impl FromRequestParts<Hub> for Caller {
         if let Ok(mut used) = hub.principals.used.lock() {
             used.insert((principal.tenant.id, principal.key.id), hub.db.now());
         }
+        let visit = Visit::of(parts).cloned().unwrap_or_default();
+        if let Some(conversation) = conversation(parts.uri.path()) {
+            visit.about(principal.tenant.id, conversation);
+        }
         let idempotency_key = idempotency_key(parts)?;
         Ok(Caller {
             hub: hub.clone(),
             digest,
             principal,
+            visit,
             request_id: parts.extensions.get().cloned().unwrap_or_else(|| RequestId::of(None)),
             route: match idempotency_key {
                 Some(_) => format!("{} {}", parts.method, parts.uri.path()),
@@ -175,6 +187,12 @@ impl FromRequestParts<Hub> for Caller {
             idempotency_key,
         })
     }
+}
+
+/// The conversation that a path names.
+fn conversation(path: &str) -> Option<ConversationId> {
+    let (_, rest) = path.split_once("/conversations/")?;
+    rest.split('/').next()?.parse().ok()
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, Error> {

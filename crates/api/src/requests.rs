@@ -117,6 +117,15 @@ impl RequestLog {
         self.count(called, Outcome::Repeated, "POST", "messages", 200, external_id.cloned(), request_id);
     }
 
+    /// Counts a conversation that was to be opened again.
+    pub(crate) fn reopened(&self, ctx: &Ctx, error: &Error) {
+        let known = error.extra.iter().find(|(name, _)| *name == "conversationId");
+        let Some(id) = known.and_then(|(_, id)| id.parse().ok()) else { return };
+        let request_id = ctx.cause.as_ref().map(|cause| cause.id.as_str()).unwrap_or_default();
+        let (called, detail) = (Called::Conversation(ctx.tenant, id), Some(error.detail.to_string()));
+        self.count(called, Outcome::Repeated, "POST", "conversations", 409, detail, request_id);
+    }
+
     #[allow(clippy::too_many_arguments)] // the columns of a row
     fn count(
         &self,

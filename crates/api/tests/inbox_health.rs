@@ -92,6 +92,47 @@ async fn an_inbox_tells_what_came_and_why_it_did_not() {
 }
 
 #[tokio::test]
+async fn calls_of_the_other_surfaces_count_too() {
+    let app = App::new().await;
+    let bridge = Bridge::new(&app).await;
+    let (_, id) = inbox(&app, &bridge, json!({"type": "api"})).await;
+    let open = json!({"externalReference": "order-1", "subject": "Order", "channel": "api", "contact": {"email": "ana@example.com"}});
+    let v = app.post("/v1/conversations/outbound", open.clone()).await.expect(201);
+    let v = v["id"].as_str().unwrap().to_owned();
+    app.post("/v1/conversations/outbound", open).await.expect(409);
+    let now = health(&app, &id).await;
+    assert_eq!(
+        (&now["accepted"]["count"], &now["accepted"]["route"]),
+        (&json!(1), &json!("/v1/conversations/outbound"))
+    );
+    assert_eq!((&now["repeated"]["count"], &now["repeated"]["status"]), (&json!(1), &json!(409)));
+    assert_eq!(now["refused"], json!([]), "it is told as what it is, once");
+
+    let (messages, said) =
+        (format!("/v1/conversations/{v}/messages"), json!({"direction": "inbound", "text": "Hi", "externalId": "m-1"}));
+    app.post(&messages, said.clone()).await.expect(201);
+    app.post(&messages, said).await.expect(200);
+    app.post(&messages, json!({"direction": "sideways"})).await.expect(400);
+    app.get(&format!("/v1/conversations/{v}")).await.expect(200);
+    app.post(&format!("/api/v1/conversations/{v}/messages"), json!({"content": "Olá"})).await.expect(201);
+    app.post(&format!("/api/v1/conversations/{v}/messages"), json!({})).await.expect(400);
+    let narrow = app.key("acme", Mode::Live, &["contacts:read"]).await;
+    app.call(&narrow, "POST", &messages, &[], Some(json!({}))).await.expect(403);
+    let now = health(&app, &id).await;
+    assert_eq!((&now["accepted"]["count"], &now["repeated"]["count"]), (&json!(5), &json!(2)));
+    let counts = [("invalid_body", 2), ("wrong_credentials", 1)];
+    assert_eq!(refused(&now), counts.map(|(reason, count)| (reason.to_owned(), count)));
+    let denied = now["refused"].as_array().unwrap().iter().find(|row| row["outcome"] == "wrong_credentials").unwrap();
+    assert!(denied["detail"].as_str().unwrap().contains("conversations:write"), "{denied}");
+
+    // Another tenant's conversation is nobody's call.
+    app.tenant("other").await;
+    let other = app.key("other", Mode::Live, &["full_access"]).await;
+    app.call(&other, "GET", &format!("/v1/conversations/{v}"), &[], None).await.expect(404);
+    assert_eq!(health(&app, &id).await["refused"], now["refused"]);
+}
+
+#[tokio::test]
 async fn calls_for_nobody_are_counted_for_the_installation() {
     let app = App::new().await;
     let bridge = Bridge::new(&app).await;

@@ -94,7 +94,10 @@ async fn send(
     let once = caller.once(&body.0, sent);
     let command = Append { ctx: caller.ctx(), once, conversation: id, message };
     Ok(match hub.db.submit::<AppendVerb>(command).await? {
-        Reply::Done(done) => respond(sent(&done)),
+        Reply::Done(done) => {
+            caller.concerns(done.conversation.inbox);
+            respond(sent(&done))
+        }
         Reply::Replayed(answer) => replayed(answer),
     })
 }

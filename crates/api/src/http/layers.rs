@@ -183,6 +183,13 @@ fn shaped(
 ) -> Response {
     let Some(Unrendered(error)) = response.extensions_mut().remove::<Unrendered>() else { return response };
     let mut rendered = render(dialect, &error, id, public_url, language);
+    if rendered.extensions().get::<Told>().is_none() {
+        let told = match error.fields.first() {
+            Some(field) => format!("{}: {}", field.pointer, field.message),
+            None => error.detail.to_string(),
+        };
+        rendered.extensions_mut().insert(Told(told));
+    }
     for (name, value) in response.headers() {
         if name != header::CONTENT_LENGTH && !rendered.headers().contains_key(name) {
             rendered.headers_mut().append(name, value.clone());

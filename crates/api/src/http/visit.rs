@@ -6,7 +6,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
-use tieline_core::ids::TenantId;
+use tieline_core::ids::{ConversationId, TenantId};
 use tieline_core::inboxes::Called;
 use tieline_core::limits::Standing;
 
@@ -41,6 +41,7 @@ struct Noted {
     visitor: OnceLock<Visitor>,
     body: OnceLock<Bytes>,
     called: OnceLock<Called>,
+    about: OnceLock<Called>,
 }
 
 impl Visit {
@@ -60,9 +61,13 @@ impl Visit {
     pub(crate) fn call(&self, called: Called) {
         let _ = self.0.called.set(called);
     }
+    /// Notes which conversation its path names: it is for the inbox of that one, where nothing says more.
+    pub(crate) fn about(&self, tenant: TenantId, conversation: ConversationId) {
+        let _ = self.0.about.set(Called::Conversation(tenant, conversation));
+    }
     /// Which inbox it is for; none for what has nothing to do with one.
     pub(crate) fn called(&self) -> Option<Called> {
-        self.0.called.get().copied()
+        self.0.called.get().or_else(|| self.0.about.get()).copied()
     }
     /// Keeps the body of the request, where the tenant wants that.
     pub(crate) fn keep_body(&self, body: &Bytes) {

@@ -26,7 +26,7 @@ pub fn router() -> OpenApiRouter<Hub> {
 
 /// Show the health of an inbox
 ///
-/// What clients of the API inbox asked of it and why they were refused, counted since it was made, and how the inbox's own
+/// What was asked of it and why it was refused, on every surface, counted since it was made, and how the inbox's own
 /// webhook does. A call shows up within a second or two; what was said is not kept here.
 #[utoipa::path(get, path = "/v1/inboxes/{id}/health", tag = "Inboxes",
     params(("id" = String, Path, description = "`inb_…`")),

@@ -109,7 +109,13 @@ async fn append(
     let once = caller.once(body, appended);
     let command = Append { ctx: caller.ctx(), once, conversation, message };
     Ok(match hub.db.submit::<AppendVerb>(command).await? {
-        Reply::Done(done) => respond(appended(&done)),
+        Reply::Done(done) => {
+            caller.concerns(done.conversation.inbox);
+            if done.existing {
+                hub.requests().repeated(&caller.ctx(), done.conversation.inbox, done.message.external_id.as_ref());
+            }
+            respond(appended(&done))
+        }
         Reply::Replayed(answer) => replayed(answer),
     })
 }

@@ -4,7 +4,9 @@
 
 use super::sql;
 use crate::Result;
-use crate::ids::{InboxId, TenantId};
+use crate::ids::{ConversationId, InboxId, TenantId};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use tieline_db::{Param, Read, Tx, params};
 use uuid::Uuid;
 
@@ -72,17 +74,23 @@ impl Outcome {
 pub enum Called {
     /// An inbox.
     Inbox(TenantId, InboxId),
+    /// The inbox of a conversation; which that is, is looked up when it is written.
+    Conversation(TenantId, ConversationId),
     /// Nobody whom we could tell: its identifier or its token is unknown.
     Nobody,
 }
 
 impl Called {
-    /// The row's keys; no tenant has number 0.
-    fn row(self) -> (i64, Uuid) {
-        match self {
-            Called::Inbox(tenant, inbox) => (tenant.0, inbox.0),
-            Called::Nobody => (0, Uuid::nil()),
-        }
+    /// The row's keys; no tenant has number 0. None for a conversation that is not the tenant's.
+    fn row(self, read: &mut Read) -> Result<Option<(i64, Uuid)>> {
+        Ok(match self {
+            Called::Inbox(tenant, inbox) => Some((tenant.0, inbox.0)),
+            Called::Conversation(tenant, id) => {
+                let found = read.opt(sql::OF_CONVERSATION, &params![tenant.0, id.0], |row| row.get(0))?;
+                found.map(|inbox| (tenant.0, inbox))
+            }
+            Called::Nobody => Some((0, Uuid::nil())),
+        })
     }
 }
 
@@ -114,15 +122,29 @@ pub struct Calls {
     pub last: Call,
 }
 
-/// Adds calls; whoever writes several gives them sorted.
+/// Adds calls. Rows are written in the order of their keys, so that two who write do not wait for each other.
 pub fn note_calls(tx: &mut Tx, calls: &[(Called, Calls)]) -> Result<()> {
-    let rows: Vec<Param> = calls
+    let mut known: BTreeMap<(i64, Uuid, Outcome), Calls> = BTreeMap::new();
+    for (called, calls) in calls {
+        let Some((tenant, inbox)) = called.row(tx)? else { continue };
+        match known.entry((tenant, inbox, calls.outcome)) {
+            Entry::Vacant(entry) => drop(entry.insert(calls.clone())),
+            Entry::Occupied(mut entry) => {
+                let sum = entry.get_mut();
+                sum.count += calls.count;
+                if calls.last.at >= sum.last.at {
+                    sum.last = calls.last.clone();
+                }
+            }
+        }
+    }
+    let rows: Vec<Param> = known
         .iter()
-        .flat_map(|(called, calls)| {
-            let ((tenant, inbox), last) = (called.row(), &calls.last);
+        .flat_map(|((tenant, inbox, _), calls)| {
+            let last = &calls.last;
             params![
-                tenant,
-                inbox,
+                *tenant,
+                *inbox,
                 calls.outcome.as_str(),
                 calls.count,
                 last.at,
@@ -140,7 +162,7 @@ pub fn note_calls(tx: &mut Tx, calls: &[(Called, Calls)]) -> Result<()> {
 
 /// What is known of an inbox's calls, or of those for nobody; the last outcome first.
 pub fn calls(read: &mut Read, called: Called) -> Result<Vec<Calls>> {
-    let (tenant, inbox) = called.row();
+    let Some((tenant, inbox)) = called.row(read)? else { return Ok(Vec::new()) };
     let stored = || tieline_db::Error::Sql("unknown outcome in inbox_calls".into());
     Ok(read.all(sql::CALLS, &params![tenant, inbox, Outcome::ALL.len() as i64], |row| {
         let word: String = row.get(0)?;

@@ -64,6 +64,7 @@ pub static NOTE_CALLS: Many = Many::new(
         ("request_id", Ty::Text),
     ],
 );
+pub const OF_CONVERSATION: &str = "select inbox_id from conversations where tenant_id = $1 and id = $2";
 pub const CALLS: &str = "select outcome, calls, last_at, method, route, status, detail, request_id from inbox_calls \
      where tenant_id = $1 and inbox_id = $2 order by last_at desc, outcome limit $3";
 pub const FORGET_CALLS: &str = "delete from inbox_calls where tenant_id = $1 and inbox_id = $2";

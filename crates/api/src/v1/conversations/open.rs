@@ -132,8 +132,13 @@ async fn start(hub: &Hub, caller: &Caller, body: &[u8], mut command: StartOutbou
         check_addresses(hub, &message.attachments).await?;
     }
     command.once = caller.once(body, started);
-    Ok(match hub.db.submit::<StartOutboundVerb>(command).await? {
-        Reply::Done(done) => respond(started(&done)),
+    let ctx = command.ctx.clone();
+    let reply = hub.db.submit::<StartOutboundVerb>(command).await;
+    Ok(match reply.inspect_err(|error: &Error| hub.requests().reopened(&ctx, error))? {
+        Reply::Done(done) => {
+            caller.concerns(done.conversation.inbox);
+            respond(started(&done))
+        }
         Reply::Replayed(answer) => replayed(answer),
     })
 }
