@@ -111,8 +111,8 @@ impl Desk {
 
     /// What a node does until nothing is left to do.
     async fn give(self) {
-        while self.db.read(numbering::is_any_unnumbered).await.expect("looks") {
-            self.db.write(numbering::number).await.expect("numbers");
+        while self.db.read(numbering::is_any_beyond).await.expect("looks") {
+            self.db.write(numbering::advance).await.expect("numbers");
         }
         let mut known = Known::default();
         loop {

@@ -125,8 +125,8 @@ impl Desk {
     }
     /// What there is to react to, as a node that knows nothing sees it.
     async fn look(&self) -> Option<Work> {
-        while self.db.read(numbering::is_any_unnumbered).await.expect("looks") {
-            self.db.write(numbering::number).await.expect("numbers");
+        while self.db.read(numbering::is_any_beyond).await.expect("looks") {
+            self.db.write(numbering::advance).await.expect("numbers");
         }
         self.db.read(|read| automations::look(read, Known::default())).await.expect("looks").work
     }

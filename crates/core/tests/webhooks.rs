@@ -101,11 +101,11 @@ impl Bench {
         self.db.submit::<StartOutboundVerb>(command).await.expect("starts");
     }
 
-    /// What the numbering (on PostgreSQL) and the fan-out do, for one endpoint.
+    /// What the fan-out does, for one endpoint.
     async fn fan_out(&self, endpoint: EndpointId) {
         let moved: Result<Option<_>> = self
             .write(move |tx, _| {
-                numbering::number(tx)?;
+                numbering::advance(tx)?;
                 let from = deliveries::cursor(tx)?;
                 let to = feed::last_position(tx)?;
                 let known = webhooks::for_sending(tx, endpoint)?.expect("the endpoint");
@@ -255,7 +255,7 @@ async fn scenario(bench: &Bench) {
     bench.fan_out(id).await;
     assert_eq!(bench.send(Status::Failed).await, 1);
     assert_eq!(statuses().await, "queued sent failed");
-    bench.write(|tx, _| numbering::number(tx)).await.expect("numbers");
+    bench.write(|tx, _| numbering::advance(tx)).await.expect("numbers");
     let updated: Result<Vec<Stored>> = bench.db.read(move |read| feed::of_tenant(read, tenant, 0, 100)).await;
     let updated: Vec<_> = updated
         .expect("the feed")

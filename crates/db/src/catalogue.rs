@@ -2,8 +2,9 @@
 
 use crate::{Error, Read, Result, Tx, Ty, params};
 
-/// Tables of the engine's own, which belong to one database. `numbers` is a sequence elsewhere: see [`last_number`].
-const OWN: &[&str] = &["schema_version", "store_moves", "store_move_tables", NUMBERS];
+/// Tables of the engine's own, which belong to one database. `numbers` is a sequence elsewhere: see [`last_number`];
+/// `horizons` says how far rows that have a position may be read where transactions run side by side.
+const OWN: &[&str] = &["schema_version", "store_moves", "store_move_tables", "horizons", NUMBERS];
 const NUMBERS: &str = "numbers";
 
 /// A table of the product.
@@ -45,10 +46,13 @@ const POSTGRES: &str = "select c.relname::text, a.attname::text, format_type(a.a
      where c.relkind in ('r', 'p') and c.relnamespace = current_schema()::regnamespace and not c.relispartition \
      order by c.relname::text collate \"C\", a.attnum";
 
-/// Those behind identity columns number rows that enter; what they gave is in the rows.
+/// Those behind identity columns number rows that enter; what they gave is in the rows: see [`go_on_after_rows`].
 const SEQUENCES: &str = "select c.relname::text from pg_class c where c.relkind = 'S' \
      and c.relnamespace = current_schema()::regnamespace and c.relname <> $1 \
      and not exists (select 1 from pg_depend d where d.objid = c.oid and d.deptype = 'i') limit 1";
+
+const IDENTITIES: &str = "select c.relname::text, a.attname::text from pg_class c join pg_attribute a on a.attrelid = c.oid \
+     where a.attidentity <> '' and c.relnamespace = current_schema()::regnamespace";
 
 /// Every table of the product, by name.
 ///
@@ -112,6 +116,22 @@ pub(crate) fn set_last_number(tx: &mut Tx, last: i64) -> Result<()> {
         "select setval('numbers', greatest($1::bigint, 1), $1::bigint > 0)"
     };
     tx.execute(set, &params![last]).map(drop)
+}
+
+/// Makes the columns that number rows go on after the rows that are there; on SQLite they do by themselves.
+pub(crate) fn go_on_after_rows(tx: &mut Tx) -> Result<()> {
+    if tx.is_sqlite() {
+        return Ok(());
+    }
+    let columns: Vec<(String, String)> = tx.all(IDENTITIES, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    for (table, column) in columns {
+        let sql = format!(
+            "select setval(pg_get_serial_sequence('\"{table}\"', '{column}'), max(\"{column}\")) from \"{table}\" \
+             having max(\"{column}\") > 0"
+        );
+        tx.execute(&sql, &[])?;
+    }
+    Ok(())
 }
 
 fn ty(declared: &str) -> Option<Ty> {

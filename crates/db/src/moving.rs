@@ -479,6 +479,7 @@ impl Move {
             if let Some(last) = last_number {
                 catalogue::set_last_number(tx, last)?;
             }
+            catalogue::go_on_after_rows(tx)?;
             tx.execute(DROP_NOTES, &[])?;
             tx.execute(DROP_MARK, &params![TARGET]).map(drop)
         };

@@ -4,8 +4,8 @@
 //! Where one thread writes (SQLite) this joins the very transaction that wrote the events: an event and its deliveries
 //! are durable together, by one flush (docs/adr/0007). The loop is then only for what that left over.
 //!
-//! Where several do (PostgreSQL) the transaction that fans out first gives committed events their places in the log, one
-//! such transaction at a time over all nodes (docs/adr/0006): whoever is next goes on where that one ended.
+//! Where several do (PostgreSQL) the transaction that fans out first moves the horizon of the log, up to which it may be read
+//! (docs/adr/0013). Whoever moves the cursor first has fanned out; another node that did the same is told and goes on there.
 
 use crate::handover::{Batch, Giver, Share};
 use crate::render::{Scene, bodies};
@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tieline_core::deliveries::{self, FanOut, NewDelivery, Waiting};
-use tieline_core::events::numbering::{self, NUMBERED_AT_ONCE};
+use tieline_core::events::numbering;
 use tieline_core::events::{self, Stored, feed};
 use tieline_core::ids::{ConversationId, EndpointId, TenantId};
 use tieline_core::webhooks::{self, Endpoint, Format};
@@ -33,6 +33,8 @@ const UNWRITTEN: i64 = 100_000;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Where a step is a transaction of its own, the time from one to the next at least: under load each takes more.
 const PACE: Duration = Duration::from_millis(10);
+/// The same while no endpoint asks for anything: then it only moves the horizon, for those who read the log.
+const UNHEARD_PACE: Duration = Duration::from_millis(50);
 
 /// The fan-out of this node.
 pub struct FanOutLoop {
@@ -86,8 +88,10 @@ impl Memory {
 
     /// Fans out one batch in a transaction, which the caller commits.
     fn step(&self, tx: &mut Tx, is_shared: bool) -> Result<Step> {
-        // Before anything is read: what is numbered here was committed before all that is read below, endpoints too.
-        let numbered = if is_shared { numbering::number(tx)? } else { 0 };
+        // Before anything is read: what is behind the horizon was committed before all that is read below, endpoints too.
+        if is_shared {
+            numbering::advance(tx)?;
+        }
         let known = self.known();
         let revision = Some(installation::configuration(tx)?);
         let is_known = revision == known.configuration.revision;
@@ -105,11 +109,10 @@ impl Memory {
             if step.passed.1 - cursor >= UNWRITTEN {
                 write(tx, &mut step, FanOut { from: cursor, to: last, deliveries: Vec::new() })?;
             }
-            step.more = numbered == NUMBERED_AT_ONCE;
             return Ok(step);
         };
         let events = feed::after(tx, position, BATCH, wanted)?;
-        step.more = events.len() as i64 == BATCH || numbered == NUMBERED_AT_ONCE;
+        step.more = events.len() as i64 == BATCH;
         let mut endpoints: HashMap<TenantId, Arc<Vec<Endpoint>>> = HashMap::new();
         let mut chosen: Vec<(&Stored, usize)> = Vec::new();
         for event in &events {
@@ -289,7 +292,7 @@ impl FanOutLoop {
             // A transaction that may wait for another node's, only where there is something to do.
             let passed = self.memory.known().passed.1;
             let look = move |read: &mut Read| {
-                Ok::<_, Error>(numbering::is_any_unnumbered(read)? || feed::last_position(read)? > passed)
+                Ok::<_, Error>(numbering::is_any_beyond(read)? || feed::last_position(read)? > passed)
             };
             if !self.db.read(look).await? {
                 return Ok(false);
@@ -313,8 +316,10 @@ impl FanOutLoop {
                 }
             }
             if self.joined.is_none() {
+                let is_heard = self.memory.known().configuration.wanted.is_some();
+                let pace = if is_heard { PACE } else { UNHEARD_PACE };
                 tokio::select! {
-                    () = tokio::time::sleep(PACE.saturating_sub(began.elapsed())) => {}
+                    () = tokio::time::sleep(pace.saturating_sub(began.elapsed())) => {}
                     _ = stop.changed() => return,
                 }
             }

@@ -167,8 +167,8 @@ impl World {
 
     /// The events `message.updated` so far: sequence and data.
     async fn updates(&self) -> Vec<(Option<i64>, serde_json::Value)> {
-        while self.db.read(numbering::is_any_unnumbered).await.unwrap() {
-            self.db.write(numbering::number).await.unwrap();
+        while self.db.read(numbering::is_any_beyond).await.unwrap() {
+            self.db.write(numbering::advance).await.unwrap();
         }
         let events: Result<Vec<Stored>, Error> =
             self.db.read(|read| tieline_core::events::feed::after(read, 0, 1000, " message.updated ")).await;

@@ -1,5 +1,5 @@
 //! The log on PostgreSQL, where transactions overlap: whoever reads it, however long a transaction stays open and however
-//! many nodes number it, gets each event once and in one order.
+//! many nodes move its horizon, gets each event once and in one order.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, mpsc};
@@ -7,8 +7,8 @@ use std::time::Duration;
 use tieline_core::attachments::link::{DEFAULT_TTL_US, Links};
 use tieline_core::contacts::{self, Create, Update, Upsert};
 use tieline_core::ctx::{Ctx, no_random};
-use tieline_core::events::feed;
-use tieline_core::ids::EventId;
+use tieline_core::events::{feed, numbering};
+use tieline_core::ids::{ContactId, EventId};
 use tieline_core::secrets::Keyring;
 use tieline_core::tenants::{self, CreateTenant, Plan};
 use tieline_core::webhooks::{self, CreateEndpoint, Endpoint, Format};
@@ -20,7 +20,7 @@ use tieline_delivery::render::Scene;
 use tieline_testkit::postgres::Database;
 use tieline_wire::native::event;
 
-/// A node: what numbers and fans out, and a reader of the feed that goes on from the last place it saw.
+/// A node: what fans out, and a reader of the feed that goes on from the last place it saw.
 struct Node {
     db: Db,
     fan_out: FanOutLoop,
@@ -92,72 +92,142 @@ async fn given(db: &Db, endpoint: &Endpoint) -> Vec<EventId> {
     db.read(move |read| read.all(sql, &params![tenant.0, id.0], row)).await.expect("deliveries")
 }
 
+/// A transaction that stays open: it does the next thing when it is told to, and never stands still in between, for the
+/// server ends one that does.
+struct Slow {
+    go_on: mpsc::Sender<()>,
+    done: mpsc::Receiver<()>,
+    ended: tokio::task::JoinHandle<Result<(), Error>>,
+}
+
+impl Slow {
+    /// Changes a row that is not of the log, then writes an event, then ends, and well or not.
+    fn begin(node: &Node, ctx: &Ctx, contact: ContactId, ends_well: bool) -> Slow {
+        let ((go_on, may_go_on), (did, done)) = (mpsc::channel::<()>(), mpsc::channel());
+        let may_go_on = Mutex::new(may_go_on);
+        let (db, ctx) = (node.db.clone(), ctx.clone());
+        let work = move |tx: &mut Tx| {
+            let may_go_on = may_go_on.lock().expect("not poisoned");
+            let wait = |tx: &mut Tx| {
+                let _ = did.send(());
+                while may_go_on.recv_timeout(Duration::from_millis(100)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    tx.opt("select 1", &[], |_| Ok(()))?;
+                }
+                Ok::<_, Error>(())
+            };
+            tx.execute("insert into installation (name, value) values ('slow', '')", &[])?;
+            wait(tx)?;
+            let named = Update { name: Some(Some(format!("Slow {ends_well}"))), ..Update::default() };
+            contacts::update(tx, &ctx, contact, &named)?;
+            tx.opt("select 1", &[], |_| Ok(()))?;
+            wait(tx)?;
+            tx.execute("delete from installation where name = 'slow'", &[])?;
+            if ends_well { Ok(()) } else { Err(Error::not_found("luck")) }
+        };
+        let slow = Slow { go_on, done, ended: tokio::spawn(async move { db.write(work).await }) };
+        slow.done();
+        slow
+    }
+    fn done(&self) {
+        tokio::task::block_in_place(|| self.done.recv()).expect("it does what it was told");
+    }
+    fn write(&self) {
+        self.go_on.send(()).expect("it waits");
+        self.done();
+    }
+    async fn end(self) -> bool {
+        self.go_on.send(()).expect("it waits");
+        self.ended.await.expect("runs").is_ok()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_transaction_makes_no_reader_skip_an_event() {
     let database = Database::create();
     let (mut one, mut other) = (Node::on(&database), Node::on(&database));
     let ctx = tenant(&one.db).await;
     let endpoint = endpoint(&one.db, &ctx).await;
-
-    // Writes its event, and then takes its time. It makes nothing new: the tenant's totals are one row.
+    // It makes nothing new: the tenant's totals are one row.
     let by = ctx.clone();
     let identity = Upsert { external_id: Some("slow".into()), ..Upsert::default() };
     let contact = Create { identity, ..Create::default() };
     let contact = one.db.write(move |tx| contacts::create(tx, &by, &contact)).await.expect("a contact").contact.id;
-    let (wrote, has_written) = mpsc::channel();
-    let (go_on, may_go_on) = mpsc::channel::<()>();
-    let may_go_on = Mutex::new(may_go_on);
-    let slow = {
-        let (db, ctx) = (one.db.clone(), ctx.clone());
-        let work = move |tx: &mut Tx| {
-            let named = Update { name: Some(Some("Slow".into())), ..Update::default() };
-            contacts::update(tx, &ctx, contact, &named)?;
-            let entered: Option<i64> = tx.opt("select min(position) from events", &[], |row| row.get(0))?;
-            let _ = wrote.send(entered.expect("it wrote one"));
-            // Not idle meanwhile: the server ends a transaction that is.
-            let may_go_on = may_go_on.lock().expect("not poisoned");
-            while may_go_on.recv_timeout(Duration::from_millis(100)) == Err(mpsc::RecvTimeoutError::Timeout) {
-                tx.opt("select 1", &[], |_| Ok(()))?;
-            }
-            Ok::<_, Error>(())
-        };
-        tokio::spawn(async move { db.write(work).await })
-    };
-    let entered = tokio::task::spawn_blocking(move || has_written.recv()).await.expect("runs").expect("it wrote");
+    let mut there = 1;
 
-    // The others are committed, numbered and read meanwhile.
-    for round in 0..5 {
+    for (round, ends_well) in [true, false].into_iter().enumerate() {
+        let slow = Slow::begin(&one, &ctx, contact, ends_well);
+        // Nothing of it is in the log yet: it holds nobody up.
         for number in 0..4 {
             let node = if number % 2 == 0 { &one } else { &other };
-            make(&node.db, &ctx, format!("{round}-{number}")).await;
+            make(&node.db, &ctx, format!("{round} before {number}")).await;
         }
+        there += 4;
         one.work(&ctx).await;
         other.work(&ctx).await;
-    }
-    assert_eq!((one.read.len(), other.read.len()), (21, 21));
-    let newest: Option<i64> = one
-        .db
-        .read(|read| read.opt("select last_value from events_position_seq", &[], |row| row.get(0)))
-        .await
-        .map_err(|e: tieline_db::Error| e)
-        .expect("a sequence");
-    assert!(newest.expect("a number") < entered, "by a number taken at insert all readers would be past the slow one");
+        assert_eq!((one.read.len(), other.read.len()), (there, there));
 
-    go_on.send(()).expect("it waits");
-    slow.await.expect("runs").expect("commits");
-    for _ in 0..3 {
-        one.work(&ctx).await;
+        // Now there is, and what comes after it waits.
+        slow.write();
+        for number in 0..4 {
+            let node = if number % 2 == 0 { &one } else { &other };
+            make(&node.db, &ctx, format!("{round} after {number}")).await;
+            one.work(&ctx).await;
+            other.work(&ctx).await;
+        }
+        assert_eq!((one.read.len(), other.read.len()), (there, there), "nobody goes past it");
+        let beyond = one.db.read(numbering::is_any_beyond).await.expect("looks");
+        assert!(beyond, "by their positions alone all readers would be past the slow one");
+
+        assert_eq!(slow.end().await, ends_well);
+        there += 4 + usize::from(ends_well);
         other.work(&ctx).await;
-    }
-    make(&other.db, &ctx, "last".into()).await;
-    for _ in 0..3 {
-        other.work(&ctx).await;
         one.work(&ctx).await;
+        assert_eq!((one.read.len(), other.read.len()), (there, there), "and the slow one's, if it is");
     }
-    assert_eq!(one.read.len(), 23, "the slow one's too");
-    assert_eq!(one.read.iter().collect::<HashSet<_>>().len(), 23, "once each");
+    assert_eq!(one.read.iter().collect::<HashSet<_>>().len(), there, "once each");
     assert_eq!(one.read, other.read);
     assert_eq!(one.read, given(&one.db, &endpoint).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_is_made_after_everybody_who_writes_events_then() {
+    let database = Database::create();
+    let (mut one, other) = (Node::on(&database), Node::on(&database));
+    let ctx = tenant(&one.db).await;
+    make(&one.db, &ctx, "slow".into()).await;
+    let contact = one.db.read({
+        let tenant = ctx.tenant;
+        move |read| {
+            let sql = "select id from contacts where tenant_id = $1";
+            read.opt(sql, &params![tenant.0], |row| row.get(0).map(ContactId::from_uuid))
+        }
+    });
+    let contact = contact.await.map_err(|error: tieline_db::Error| error).expect("reads").expect("it is there");
+    let slow = Slow::begin(&one, &ctx, contact, true);
+    slow.write();
+    make(&other.db, &ctx, "before".into()).await;
+    let making = {
+        let (db, ctx) = (other.db.clone(), ctx.clone());
+        tokio::spawn(async move { endpoint(&db, &ctx).await })
+    };
+    // Until it waits for the slow one, as the server sees it.
+    let waits = "select 1 from pg_locks where locktype = 'advisory' and not granted";
+    while one
+        .db
+        .read(|read| read.opt(waits, &[], |_| Ok(())))
+        .await
+        .map_err(|e: tieline_db::Error| e)
+        .unwrap()
+        .is_none()
+    {
+        tokio::task::yield_now().await;
+    }
+    assert!(slow.end().await);
+    let endpoint = making.await.expect("makes it");
+    make(&one.db, &ctx, "after".into()).await;
+    one.work(&ctx).await;
+    assert_eq!(one.read.len(), 4);
+    assert_eq!(given(&one.db, &endpoint).await, one.read[3..]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +235,7 @@ async fn an_endpoint_gets_what_happens_after_it_was_made_and_nothing_from_before
     let database = Database::create();
     let (mut one, other) = (Node::on(&database), Node::on(&database));
     let ctx = tenant(&one.db).await;
-    // Committed, and not numbered by anybody.
+    // Committed, and behind no horizon yet.
     make(&one.db, &ctx, "before".into()).await;
     make(&other.db, &ctx, "before too".into()).await;
     let endpoint = endpoint(&other.db, &ctx).await;
@@ -176,7 +246,7 @@ async fn an_endpoint_gets_what_happens_after_it_was_made_and_nothing_from_before
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nodes_that_number_and_fan_out_at_once_do_it_once() {
+async fn nodes_that_fan_out_at_once_do_it_once() {
     const NODES: usize = 3;
     const EACH: usize = 120;
     let database = Database::create();

@@ -98,8 +98,8 @@ async fn snoozes_end_once_also_after_downtime() {
     let statuses: Vec<Status> = now.await.expect("there").iter().map(|v| v.status).collect();
     assert_eq!(statuses[0], Status::Snoozed);
     assert!(statuses[1..].iter().all(|status| *status == Status::Active));
-    while db.read(numbering::is_any_unnumbered).await.expect("looks") {
-        db.write(numbering::number).await.expect("numbers");
+    while db.read(numbering::is_any_beyond).await.expect("looks") {
+        db.write(numbering::advance).await.expect("numbers");
     }
     let log = db.read(move |read| feed::of_tenant(read, tenant, 0, 10_000)).await.expect("the log");
     let woken: Vec<_> =

@@ -234,8 +234,8 @@ impl App {
 
     /// Gives what has happened its place in the log, as a node does beside its requests.
     pub async fn number(&self) {
-        while self.db.read(numbering::is_any_unnumbered).await.expect("looks") {
-            self.db.write(numbering::number).await.expect("numbers");
+        while self.db.read(numbering::is_any_beyond).await.expect("looks") {
+            self.db.write(numbering::advance).await.expect("numbers");
         }
     }
 

@@ -1,48 +1,40 @@
-//! Places in the log, given in the order in which changes became visible (docs/adr/0006).
+//! How far the log may be read: up to its horizon, below which nothing can appear any more (docs/adr/0013).
 //!
-//! On SQLite there is one writer: an event's place is known when it is written, and nothing is left to do here. On
-//! PostgreSQL transactions overlap: a number taken at insert may become visible after a greater one, and a reader that had
-//! gone on would never see it. So an event enters without a place, and [`number`] gives places to those that are committed,
-//! one transaction at a time. A place never becomes visible before a smaller one.
+//! On SQLite there is one writer: what is committed is all there is, and nothing is left to do here. On PostgreSQL
+//! transactions overlap: a position taken at insert may become visible after a greater one, and a reader that had gone on
+//! would never see it. So whoever writes events says so before it takes their positions, until its transaction ends (the
+//! database sees to that: `log_enter` in the migrations), and no reader goes further than the horizon, which [`advance`]
+//! moves to where the first of those who still write began.
 //!
 //! Events of one conversation keep their order: each is inserted while its conversation's row is locked, so a later one
-//! enters later, and whoever sees it sees the earlier one too.
+//! has a greater position.
 
 use super::{EVENTS, sql};
-use crate::installation::take_turn;
-use crate::{Error, Kind, Result};
+use crate::Result;
 use tieline_db::{Read, Tx, params};
 
-/// Events that get their place in one transaction.
-pub const NUMBERED_AT_ONCE: i64 = 4096;
-/// Such steps in one transaction that must have all of them.
-const STEPS: usize = 16;
-const TURN: &str = "log.turn";
-
-/// Whether committed events wait for their place.
-pub fn is_any_unnumbered(read: &mut Read) -> Result<bool> {
-    Ok(read.opt(sql::ANY_UNNUMBERED, &[], |_| Ok(()))?.is_some())
+/// Whether committed events wait for the horizon.
+pub fn is_any_beyond(read: &mut Read) -> Result<bool> {
+    Ok(read.opt(sql::ANY_BEYOND, &[], |_| Ok(()))?.is_some())
 }
 
-/// Gives places to up to [`NUMBERED_AT_ONCE`] events; their number. Whoever else does so waits until this transaction ends.
-pub fn number(tx: &mut Tx) -> Result<i64> {
-    take_turn(tx, TURN)?;
-    let numbered = tx.execute(sql::NUMBER, &params![NUMBERED_AT_ONCE])? as i64;
-    if numbered > 0 {
+/// Moves the horizon as far as it can go. Whoever else does so waits until this transaction ends.
+pub fn advance(tx: &mut Tx) -> Result<()> {
+    if tx.is_shared() {
+        tx.execute(sql::ADVANCE, &[])?;
+        // Also where it could not move: it can as soon as somebody has ended, of whom nobody hears if he has undone it all.
         tx.signal(EVENTS);
     }
-    Ok(numbered)
+    Ok(())
 }
 
-/// The last place of the log, after every event that is committed has got one. Until this transaction ends no event gets
-/// another: what has a greater place sees what this transaction wrote.
-///
-/// Errors: `log_behind` when more events wait than one transaction may number.
+/// The last place of the log, after everybody who writes events now has ended. Until this transaction ends the horizon
+/// stays there: who reads what has a greater place sees what this transaction wrote.
 pub(crate) fn last_place(tx: &mut Tx) -> Result<i64> {
-    for _ in 0..STEPS {
-        if number(tx)? < NUMBERED_AT_ONCE {
-            return super::feed::last_position(tx);
-        }
+    if tx.lock(&sql::LOCK_HORIZON, &params!["log"])?.is_some() {
+        let settled = tx.opt(sql::SETTLE, &[], |row| row.get::<i64>(0))?.unwrap_or(0);
+        tx.execute(sql::SET_HORIZON, &params![settled])?;
+        tx.signal(EVENTS);
     }
-    Err(Error::new(Kind::Unavailable, "log_behind", "The event log is catching up; try again in a moment."))
+    super::feed::last_position(tx)
 }

@@ -11,6 +11,7 @@
 //! first error is the one that counts.
 
 use super::session::{Fault, Session};
+use super::types::array;
 use crate::ask::What;
 use crate::{Ask, Error, Many, Param, Result, Row};
 use futures::future::{FutureExt, LocalBoxFuture, OptionFuture, join, join_all};
@@ -108,24 +109,23 @@ impl Session {
         let sql = given.sql();
         let statement = self.prepare(sql)?;
         let types = statement.params();
-        let columns: Vec<Vec<&Param>> = match given {
-            Given::Row(..) => Vec::new(),
-            Given::Rows(many, params) => {
-                let width = many.columns.len();
-                (0..width).map(|column| params.iter().skip(column).step_by(width).collect()).collect()
-            }
+        let width = match given {
+            Given::Row(_, params) => params.len(),
+            Given::Rows(many, _) => many.columns.len(),
         };
-        let values: Vec<&(dyn ToSql + Sync)> = match given {
-            Given::Row(_, params) => params.iter().map(|param| param as _).collect(),
-            Given::Rows(..) => columns.iter().map(|column| column as _).collect(),
-        };
-        if values.len() != types.len() {
-            return Err(Error::Sql(format!("{} parameters for the {} of {sql:?}", values.len(), types.len())));
+        if width != types.len() {
+            return Err(Error::Sql(format!("{width} parameters for the {} of {sql:?}", types.len())));
         }
-        let mut params = Vec::with_capacity(values.len());
-        for (value, ty) in values.into_iter().zip(types) {
+        let mut params = Vec::with_capacity(width);
+        for (column, ty) in types.iter().enumerate() {
             let mut bytes = BytesMut::new();
-            let encoded = value.to_sql_checked(ty, &mut bytes).map_err(|error| Error::Sql(error.to_string()))?;
+            let encoded = match given {
+                Given::Row(_, params) => params[column].to_sql(ty, &mut bytes),
+                Given::Rows(_, params) => {
+                    array(params[column..].iter().step_by(width), ty, &mut bytes).map(|()| IsNull::No)
+                }
+            };
+            let encoded = encoded.map_err(|error| Error::Sql(error.to_string()))?;
             params.push(Encoded(matches!(encoded, IsNull::No).then_some(bytes)));
         }
         Ok(Ready { sql: sql.to_owned(), params })

@@ -3,9 +3,37 @@
 use crate::Param;
 use std::error::Error;
 use tokio_postgres::types::private::BytesMut;
-use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::types::{FromSql, IsNull, Kind, ToSql, Type, to_sql_checked};
 
-type Fault = Box<dyn Error + Sync + Send>;
+pub(super) type Fault = Box<dyn Error + Sync + Send>;
+
+/// An array of `ty` of these values, as it goes over the wire. Its size is known before it is written: those of a set are
+/// long, and growing one copies it again and again.
+pub(super) fn array<'a>(
+    values: impl ExactSizeIterator<Item = &'a Param<'a>> + Clone,
+    ty: &Type,
+    out: &mut BytesMut,
+) -> Result<(), Fault> {
+    let Kind::Array(element) = ty.kind() else { return Err(format!("{ty} is no array").into()) };
+    let length = |value: &Param| match value {
+        Param::Text(text) => text.len(),
+        Param::Bytes(bytes) => bytes.len(),
+        _ => 16,
+    };
+    let has_null = values.clone().any(|value| matches!(value, Param::Null));
+    out.reserve(20 + values.clone().map(|value| 5 + length(value)).sum::<usize>());
+    let head = [1, i32::from(has_null), element.oid().cast_signed(), i32::try_from(values.len())?, 1];
+    head.iter().for_each(|word| out.extend_from_slice(&word.to_be_bytes()));
+    for value in values {
+        let at = out.len();
+        out.extend_from_slice(&(-1i32).to_be_bytes()); // null, unless there is a value
+        if let IsNull::No = value.to_sql(element, out)? {
+            let length = i32::try_from(out.len() - at - 4)?;
+            out[at..at + 4].copy_from_slice(&length.to_be_bytes());
+        }
+    }
+    Ok(())
+}
 
 impl ToSql for Param<'_> {
     fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Fault> {

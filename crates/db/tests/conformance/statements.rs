@@ -289,9 +289,5 @@ fn a_column_that_counts_positions(place: &Place) {
     })
     .unwrap();
     let positions = rows::<Option<i64>>(&db, "select position from log order by note");
-    if place.is_postgres() {
-        assert_eq!(positions, [Some(-1), Some(-2), Some(-3)], "entered; the places are the numbering's to give");
-    } else {
-        assert_eq!(positions, [Some(1), Some(2), Some(3)]);
-    }
+    assert_eq!(positions, [Some(1), Some(2), Some(3)]);
 }

@@ -11,7 +11,6 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tieline_core::events::numbering;
 use tieline_core::{Error, MIGRATIONS, installation};
 use tieline_db::migrate::{schema_version, sessions};
 use tieline_db::moving::{Move, Progress};
@@ -36,10 +35,6 @@ pub async fn run(settings: &Settings, from: &str, to: &str, json: bool) -> anyho
         folder::make(parent)?;
     }
     let [from, to] = tokio::task::spawn_blocking(move || open(from, to)).await??;
-    // What a node that was killed left without a place in the log would stay without one on SQLite.
-    while from.read(numbering::is_any_unnumbered).await.map_err(|error: Error| error)? {
-        from.write(numbering::number).await.map_err(|error: Error| error)?;
-    }
     let moving = Move::begin(from.clone(), to.clone(), names.clone()).await?;
     let mut meter = Meter::new("copying");
     moving.copy(|progress| meter.tell(progress)).await?;
