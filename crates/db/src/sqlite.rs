@@ -6,6 +6,8 @@
 //! alone never let a busy log start over. So passive steps run beside the writer, and past [`WAL_RESTART_PAGES`] the writer
 //! itself restarts the log between two groups.
 
+mod gather;
+
 use crate::engine::{AfterCommit, Join, ReadJob, Shared};
 use crate::fault::Point;
 use crate::job::{Queued, Ran, Unit, panic_text, plan, take};
@@ -46,7 +48,21 @@ const BUSY: Duration = Duration::from_millis(500);
 const BUSY_OPENING: Duration = Duration::from_secs(10);
 
 fn connect(path: &Path, flags: OpenFlags, cache_kib: i64) -> Result<Connection> {
-    let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    set_up(Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?, cache_kib)
+}
+
+/// The connection that writes, creating the file where there is none.
+fn connect_to_write(path: &Path) -> Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = match gather::register() {
+        true => Connection::open_with_flags_and_vfs(path, flags, gather::NAME),
+        false => Connection::open_with_flags(path, flags),
+    };
+    set_up(opened?, WRITER_CACHE_KIB)
+}
+
+fn set_up(conn: Connection, cache_kib: i64) -> Result<Connection> {
     conn.busy_timeout(BUSY)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.execute_batch(&format!("pragma cache_size = -{cache_kib}; pragma temp_store = memory;"))?;
@@ -55,7 +71,7 @@ fn connect(path: &Path, flags: OpenFlags, cache_kib: i64) -> Result<Connection> 
 
 /// Opens the file for writing, creating it with our page size and log mode where it is new, and brings the schema up.
 pub(crate) fn open(path: &Path, migrations: &[Migration], now: i64) -> Result<Connection> {
-    let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, WRITER_CACHE_KIB)?;
+    let conn = connect_to_write(path)?;
     conn.busy_timeout(BUSY_OPENING)?;
     let mode: String = conn.query_row("pragma journal_mode = wal", [], |row| row.get(0))?;
     if mode != "wal" {
