@@ -15,6 +15,7 @@ use crate::migrate::{self, Migration};
 use crate::tx::Conn;
 use crate::{Error, Ids, Many, Param, Read, Result, Row, Tx};
 use crossbeam_channel::Receiver;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -53,8 +54,7 @@ fn connect(path: &Path, flags: OpenFlags, cache_kib: i64) -> Result<Connection> 
 
 /// The connection that writes, creating the file where there is none.
 fn connect_to_write(path: &Path) -> Result<Connection> {
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = match gather::register() {
         true => Connection::open_with_flags_and_vfs(path, flags, gather::NAME),
         false => Connection::open_with_flags(path, flags),
@@ -63,6 +63,9 @@ fn connect_to_write(path: &Path) -> Result<Connection> {
 }
 
 fn set_up(conn: Connection, cache_kib: i64) -> Result<Connection> {
+    // A plan is for the statement, not for the values of the day: without this SQLite prepares some statements anew for
+    // each row that is bound to them, in the hope of a better plan.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.busy_timeout(BUSY)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.execute_batch(&format!("pragma cache_size = -{cache_kib}; pragma temp_store = memory;"))?;

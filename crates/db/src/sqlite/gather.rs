@@ -55,8 +55,13 @@ fn try_register() -> Option<Ordinary> {
         let found = ordinary.as_ref()?;
         found.xOpen?;
         let size = c_int::try_from(size_of::<LogFile>()).ok()?.checked_add(found.szOsFile)?;
-        let ours =
-            ffi::sqlite3_vfs { szOsFile: size, pNext: std::ptr::null_mut(), zName: NAME.as_ptr(), xOpen: Some(open), ..*found };
+        let ours = ffi::sqlite3_vfs {
+            szOsFile: size,
+            pNext: std::ptr::null_mut(),
+            zName: NAME.as_ptr(),
+            xOpen: Some(open),
+            ..*found
+        };
         let registered = ffi::sqlite3_vfs_register(Box::into_raw(Box::new(ours)), 0);
         (registered == ffi::SQLITE_OK).then_some(Ordinary(ordinary))
     }
@@ -220,7 +225,8 @@ mod tests {
     fn open(path: &Path) -> Connection {
         assert!(register());
         let conn = Connection::open_with_flags_and_vfs(path, OpenFlags::default(), NAME).unwrap();
-        conn.execute_batch("pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 0").unwrap();
+        conn.execute_batch("pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 0")
+            .unwrap();
         conn.execute_batch("create table page (id integer primary key, body blob not null)").unwrap();
         conn
     }

@@ -30,11 +30,17 @@ pub async fn run(settings: Settings, how: Start) -> anyhow::Result<()> {
         eprintln!("\nNobody has set this up yet. Open this link within 24 hours; it works once:\n\n  {link}\n");
     }
     let mut tidying = tokio::time::interval_at(Instant::now() + memory::FIRST, memory::EVERY);
+    let mut has_just_started = true;
     loop {
         tokio::select! {
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
-            _ = tidying.tick() => memory::give_back(),
+            _ = tidying.tick() => {
+                if std::mem::take(&mut has_just_started) {
+                    memory::give_back_program();
+                }
+                memory::give_back();
+            }
         }
     }
     tracing::info!("stopping: open requests are answered first; a second signal stops at once");
