@@ -453,3 +453,25 @@ pub(crate) fn read_loop(path: &Path, queue: &Receiver<ReadJob>, shared: &Shared)
         let _ = execute(open, "commit", &[]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::StatementStatus;
+
+    #[test]
+    fn a_statement_is_prepared_once_whatever_is_bound_to_it() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let schema = "create table thing (id integer primary key, state text, size integer); \
+                      create index waiting on thing (size) where state = 'waiting'";
+        let conn =
+            open(&folder.path().join("test.db"), &[Migration { version: 1, name: "first", sql: schema }], 0).unwrap();
+        let sql = "select id from thing where state = $1 and size > $2";
+        let mut statement = conn.prepare(sql).unwrap();
+        for state in ["waiting", "done", "waiting"] {
+            bind(&mut statement, &[state.into(), 1i64.into()]).unwrap();
+            assert!(statement.raw_query().next().unwrap().is_none());
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
+}

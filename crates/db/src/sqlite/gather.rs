@@ -282,7 +282,7 @@ mod tests {
             }
             assert_eq!(pages(&ordinary), 25 * (round + 1));
             if round % 7 == 3 {
-                let _ = conn.query_row("pragma wal_checkpoint(restart)", [], |_| Ok(())).unwrap();
+                conn.query_row("pragma wal_checkpoint(restart)", [], |_| Ok(())).unwrap();
             }
         }
         let check: String = ordinary.query_row("pragma integrity_check", [], |row| row.get(0)).unwrap();
