@@ -266,7 +266,12 @@ async fn refusals_have_chatwoots_shapes() {
         let refused = bridge.call("POST", "/contacts", Some(body)).await.expect(422);
         assert_eq!((&refused["message"], &refused["attributes"]), (&json!(text), &json!([attribute])));
     }
-    assert_eq!(bridge.call("GET", "/contacts/99999", None).await.expect(404)["error"], "Resource could not be found");
+    for (path, message) in
+        [("/contacts/99999", "There is no such contact."), ("/moons", "There is nothing at this path.")]
+    {
+        let missing = bridge.call("GET", path, None).await.expect(404);
+        assert_eq!((&missing["error"], &missing["message"]), (&json!("Resource could not be found"), &json!(message)));
+    }
     let refused = bridge
         .call(
             "POST",

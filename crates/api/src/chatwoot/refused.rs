@@ -108,6 +108,8 @@ pub(crate) fn render(error: &Error) -> Response {
             let attributes: Vec<&str> = names.collect();
             (StatusCode::UNPROCESSABLE_ENTITY, json!({"message": text, "error": text, "attributes": attributes}))
         }
+        // Clients know the one text, people want to know what there is none of.
+        (Kind::NotFound, status) => (status, json!({"error": text, "message": error.detail})),
         (Kind::Forbidden, _) => (StatusCode::UNAUTHORIZED, json!({"error": text, "message": text})),
         (_, status) => (status, json!({"error": text, "message": text})),
     };

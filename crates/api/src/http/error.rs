@@ -30,7 +30,7 @@ pub enum Dialect {
     V1,
     /// `/api/v1/{me,contacts,conversations,…}`: `{success:false, code, error}`.
     Atteny,
-    /// `/public/api/…`, `/api/v1/{accounts,profile}…`, `/api/v2/…`: Chatwoot's shapes.
+    /// `/public/api/…`, `/platform/api/…`, `/api/v1/{accounts,profile}…`, `/api/v2/…`: Chatwoot's shapes.
     Chatwoot,
 }
 
@@ -40,7 +40,8 @@ impl Dialect {
         let under =
             |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let probe = ["/api", "/health"].contains(&path);
-        if probe || ["/public/api", "/api/v1/accounts", "/api/v1/profile", "/api/v2"].into_iter().any(under) {
+        let roots = ["/public/api", "/platform/api", "/api/v1/accounts", "/api/v1/profile", "/api/v2"];
+        if probe || roots.into_iter().any(under) {
             Dialect::Chatwoot
         } else if under("/api") {
             Dialect::Atteny
@@ -389,6 +390,7 @@ mod tests {
             ("/api/v1/profile", Dialect::Chatwoot),
             ("/api/v2/accounts/1/reports", Dialect::Chatwoot),
             ("/public/api/v1/inboxes/x", Dialect::Chatwoot),
+            ("/platform/api/v1/users", Dialect::Chatwoot), // there is none, which its clients are to understand
         ] {
             assert_eq!(Dialect::of_path(path), dialect, "{path}");
         }
