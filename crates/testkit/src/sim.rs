@@ -52,29 +52,75 @@ pub fn seeds(default_rounds: usize, per_round: usize) -> Vec<u64> {
     }
 }
 
-/// Faults of the engine, drawn from a seed; off until told otherwise.
-pub struct Faults(Mutex<(Rng, usize)>);
+/// Faults of an engine, drawn from a seed; off until told otherwise.
+pub struct Faults {
+    plan: Mutex<Drawn>,
+    /// Ends the engine's sessions on its server.
+    end: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+struct Drawn {
+    rng: Rng,
+    per_mille: usize,
+    /// Where the process dies.
+    dies_at: Option<Point>,
+    is_dead: bool,
+}
 
 impl Faults {
     /// A plan without faults so far.
     pub fn new(seed: u64) -> Arc<Faults> {
-        Arc::new(Faults(Mutex::new((Rng::new(seed), 0))))
+        Faults::made(seed, None)
+    }
+    /// The same for an engine whose sessions a server can end, which `end` does: then this is one of the faults.
+    pub fn with_sessions(seed: u64, end: impl Fn() + Send + Sync + 'static) -> Arc<Faults> {
+        Faults::made(seed, Some(Box::new(end)))
+    }
+    fn made(seed: u64, end: Option<Box<dyn Fn() + Send + Sync>>) -> Arc<Faults> {
+        let plan = Drawn { rng: Rng::new(seed), per_mille: 0, dies_at: None, is_dead: false };
+        Arc::new(Faults { plan: Mutex::new(plan), end })
     }
     /// From now on so many of a thousand groups fail, at each point.
     pub fn set(&self, per_mille: usize) {
-        self.0.lock().expect("not poisoned").1 = per_mille;
+        self.plan.lock().expect("not poisoned").per_mille = per_mille;
+    }
+    /// The next group that comes to this point is the last: with it the process dies, and its sessions with the process.
+    pub fn die_at(&self, point: Point) {
+        self.plan.lock().expect("not poisoned").dies_at = Some(point);
+    }
+    /// The process dies now.
+    pub fn die(&self) {
+        self.plan.lock().expect("not poisoned").is_dead = true;
+        self.end_sessions();
+    }
+    fn end_sessions(&self) {
+        if let Some(end) = &self.end {
+            end();
+        }
     }
 }
 
 impl Plan for Faults {
     fn at(&self, point: Point) -> Option<Error> {
-        let mut plan = self.0.lock().expect("not poisoned");
-        let per_mille = plan.1;
-        if per_mille == 0 || plan.0.below(1000) >= per_mille {
+        let mut plan = self.plan.lock().expect("not poisoned");
+        if plan.dies_at == Some(point) && !plan.is_dead {
+            plan.is_dead = true;
+            self.end_sessions();
+        }
+        if plan.is_dead {
+            return Some(Error::Unavailable("the process has died".into()));
+        }
+        let per_mille = plan.per_mille;
+        if per_mille == 0 || plan.rng.below(1000) >= per_mille {
+            return None;
+        }
+        if self.end.is_some() && plan.rng.chance(30) {
+            // The engine is told by nobody.
+            self.end_sessions();
             return None;
         }
         Some(match point {
-            Point::Begin if plan.0.chance(50) => Error::Busy("write"),
+            Point::Begin if plan.rng.chance(50) => Error::Busy("write"),
             Point::Begin => Error::Unavailable("the disk is full".into()),
             Point::BeforeCommit => Error::Unavailable("an I/O error".into()),
             Point::AfterCommit => Error::Unavailable("the answer was lost".into()),

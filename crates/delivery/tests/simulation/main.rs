@@ -1,20 +1,25 @@
-//! Delivery under faults, simulated: a real database file, a virtual clock, receivers that misbehave, an engine that
-//! refuses, forgets and loses answers, processes that die between any two statements and others that take over.
+//! Delivery under faults, simulated: a real database, a virtual clock, receivers that misbehave, an engine that refuses,
+//! forgets and loses answers, processes that die between any two statements and others that take over. On PostgreSQL
+//! (`TIELINE_TEST_ENGINE`) sessions end as well, at any point of a transaction, and nodes die within one.
 //!
 //! Every order is drawn from a seed, also that in which statements run and in which their results come back.
-//! `TIELINE_SEED=n` runs one seed, `TIELINE_ROUNDS=n` twenty seeds for each round.
+//! `TIELINE_SEED=n` runs one seed, `TIELINE_ROUNDS=n` twenty seeds for each round, on PostgreSQL three.
 
 mod isolation;
 mod network;
 mod sql;
+mod store;
 mod world;
 
+use tieline_testkit::postgres::ENGINE_VARIABLE;
 use tieline_testkit::sim::seeds;
 use world::World;
 
 #[test]
 fn whatever_fails_nothing_is_lost_reordered_or_sent_after_its_success() {
-    for seed in seeds(1, 20) {
+    // Where each statement goes to a server and back, a seed takes ten times as long.
+    let per_round = if std::env::var(ENGINE_VARIABLE).is_ok_and(|engine| engine == "postgresql") { 3 } else { 20 };
+    for seed in seeds(1, per_round) {
         let run = std::panic::catch_unwind(|| run(seed));
         if let Err(cause) = run {
             eprintln!("failed: reproduce with TIELINE_SEED={seed}");

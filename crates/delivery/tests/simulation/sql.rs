@@ -11,7 +11,7 @@ pub const EARLIER: &str = "select id from deliveries where tenant_id = $1 and en
 pub const ALL: &str = "select endpoint_id, id, event_id, conversation_id, sequence, status, attempts, body, event_type, position \
      from deliveries where tenant_id = $1 order by position, id";
 pub const EVENTS: &str =
-    "select position, id, conversation_id, sequence, type from events where tenant_id = $1 order by position";
+    "select position, id, conversation_id, sequence, type, inbox_id from events where tenant_id = $1 order by position";
 pub const LAST: &str = "select max(sequence) from events where tenant_id = $1 and conversation_id = $2";
 pub const PLACE: &str =
     "select conversation_id, position, overtaken from deliveries where endpoint_id = $1 and id = $2";

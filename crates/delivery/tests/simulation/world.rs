@@ -1,12 +1,13 @@
 //! One run: what happens, in which order, and what must hold on the way and at the end.
 
 mod check;
+mod endpoints;
 
 use crate::network::{Behaviour, MS, Network, NodePost, SECOND, Shared};
 use crate::sql;
+use crate::store::{Engine, Store};
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tieline_core::attachments::link::{DEFAULT_TTL_US, Links};
 use tieline_core::contacts::Upsert;
@@ -20,29 +21,28 @@ use tieline_core::idempotency::Reply;
 use tieline_core::ids::{ConversationId, DeliveryId, EndpointId, TenantId};
 use tieline_core::secrets::Keyring;
 use tieline_core::tenants::{self, CreateTenant, Plan};
-use tieline_core::webhooks::{self, CreateEndpoint, Format, RotateSecret, UpdateEndpoint};
-use tieline_core::{Error, Kind, MIGRATIONS, Result};
-use tieline_db::{Config, Db, Limits, params};
-use tieline_delivery::SECRET_CONTEXT;
+use tieline_core::webhooks::Format;
+use tieline_core::{Error, Kind, Result};
+use tieline_db::fault::Point;
+use tieline_db::{Db, params};
 use tieline_delivery::egress::EgressPolicy;
 use tieline_delivery::fan_out::FanOutLoop;
 use tieline_delivery::handover::handover;
+use tieline_delivery::nodes::Neighbours;
 use tieline_delivery::queue::Rules;
 use tieline_delivery::render::Scene;
 use tieline_delivery::schedule::{HealthRules, RetrySchedule};
 use tieline_delivery::sender::{Sender, Settings};
-use tieline_delivery::sign;
 use tieline_testkit::clock::VirtualClock;
-use tieline_testkit::sim::{Faults, Rng};
+use tieline_testkit::sim::Rng;
 use tokio::sync::watch;
 use uuid::Uuid;
-
-const MAX_ATTEMPTS: i64 = 6;
 
 struct Node {
     sender: Sender<NodePost>,
     fan_out: FanOutLoop,
-    _running: watch::Sender<bool>,
+    neighbours: Neighbours,
+    engine: Engine,
 }
 
 /// Everything of one run.
@@ -51,13 +51,15 @@ pub struct World {
     pub digest: u64,
     clock: VirtualClock,
     shared: Shared,
-    faults: Arc<Faults>,
-    folder: PathBuf,
-    _folder: tempfile::TempDir,
+    store: Store,
+    /// What serves the API; on a file it is the nodes' as well.
+    engine: Engine,
     db: Db,
     tenant: TenantId,
     nodes: Vec<Node>,
     born: u32,
+    opened: u64,
+    per_mille: usize,
     two_nodes: bool,
     /// When a process that died starts again.
     reborn_at: Option<i64>,
@@ -70,16 +72,6 @@ pub struct World {
     conversations: Vec<Conversation>,
     acknowledged: HashSet<(ConversationId, i64)>,
     references: u64,
-}
-
-fn open(folder: &std::path::Path, clock: &VirtualClock, faults: &Arc<Faults>, seed: u64) -> Db {
-    let mut config = Config::sqlite(folder.join("simulation.db"), MIGRATIONS);
-    config.clock = Arc::new(clock.clone());
-    config.seed = Some(seed);
-    // One at a time, so that the seed decides about every order.
-    config.limits = Limits { group: 1, readers: 1, ..Limits::SQLITE };
-    config.faults = Some(faults.clone());
-    Db::open(config).expect("opens")
 }
 
 /// What nobody may guess is the same in every run here.
@@ -109,26 +101,26 @@ impl World {
     pub async fn new(seed: u64) -> World {
         let mut world = World::bare(seed).await;
         world.two_nodes = world.rng.chance(40);
+        if world.rng.chance(40) {
+            world.create_inbox().await;
+        }
         for _ in 0..1 + world.rng.below(4) {
             world.create_endpoint().await;
         }
+        world.per_mille = *world.rng.pick(&[0, 0, 20, 100, 300]);
+        world.engine.faults.set(world.per_mille);
         for _ in 0..1 + usize::from(world.two_nodes) {
             world.give_birth();
         }
-        let per_mille = *world.rng.pick(&[0, 0, 20, 100, 300]);
-        world.faults.set(per_mille);
         world
     }
 
     /// A tenant, and nothing else yet.
     async fn bare(seed: u64) -> World {
         let clock = VirtualClock::new();
-        // In memory where the machine has such a place: what is tested is not the disk.
-        let base = Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir()).unwrap_or_else(std::env::temp_dir);
-        let temporary = tempfile::tempdir_in(base).expect("a folder");
-        let folder = temporary.path().to_owned();
-        let faults = Faults::new(seed);
-        let db = open(&folder, &clock, &faults, seed);
+        let store = Store::new(&clock, seed);
+        let engine = store.open(0);
+        let db = engine.db.clone();
         let shared = Shared {
             network: Arc::new(Mutex::new(Network::default())),
             clock: clock.clone(),
@@ -141,13 +133,14 @@ impl World {
             digest: 0,
             clock,
             shared,
-            faults,
-            folder,
-            _folder: temporary,
+            store,
+            engine,
             db,
             tenant,
             nodes: Vec::new(),
             born: 0,
+            opened: 0,
+            per_mille: 0,
             two_nodes: false,
             reborn_at: None,
             endpoints: Vec::new(),
@@ -235,7 +228,9 @@ impl World {
         self.born += 1;
         let number = self.born;
         let (due, due_receiver) = handover();
-        let (running, paused) = watch::channel(false);
+        let (pause, paused) = watch::channel(false);
+        let engine = if self.store.is_server() { self.open() } else { self.engine.clone() };
+        let db = engine.db.clone();
         let settings = Settings {
             node: format!("node-{number}"),
             keyring: Arc::new(Keyring::from_bytes([7; 32])),
@@ -245,10 +240,17 @@ impl World {
             observe: Arc::new(|_| {}),
         };
         let post = NodePost { shared: self.shared.clone(), node: number };
-        let mut sender = Sender::new(self.db.clone(), post, settings, due_receiver, paused);
+        let mut sender = Sender::new(db.clone(), post, settings, due_receiver, paused);
         sender.by_hand();
-        let fan_out = FanOutLoop::new(self.db.clone(), due, scene());
-        self.nodes.push(Node { sender, fan_out, _running: running });
+        let fan_out = FanOutLoop::new(db.clone(), due, scene());
+        self.nodes.push(Node { sender, fan_out, neighbours: Neighbours::new(db, pause), engine });
+    }
+
+    fn open(&mut self) -> Engine {
+        self.opened += 1;
+        let engine = self.store.open(self.opened);
+        engine.faults.set(self.per_mille);
+        engine
     }
 
     fn ctx(&self) -> Ctx {
@@ -259,63 +261,6 @@ impl World {
             render: tieline_wire::native::event::data,
             random: counted,
         }
-    }
-
-    async fn create_endpoint(&mut self) {
-        let format = if self.rng.chance(30) { Format::Chatwoot } else { Format::Native };
-        self.add_endpoint(format).await;
-    }
-
-    async fn add_endpoint(&mut self, format: Format) {
-        let keyring = Keyring::from_bytes([7; 32]);
-        let secret = sign::generate_secret([self.endpoints.len() as u8; 32]);
-        let wanted: &[&str] = match format {
-            Format::Native if !self.rng.chance(70) => &["conversation.updated"],
-            _ => &["*"],
-        };
-        let cmd = CreateEndpoint {
-            name: "receiver".into(),
-            description: None,
-            url: "https://receiver.example/hook".into(),
-            events: wanted.iter().map(|name| (*name).to_owned()).collect(),
-            format,
-            header_prefix: "X-Tieline".into(),
-            max_attempts: MAX_ATTEMPTS,
-            inboxes: None,
-            secret: keyring.seal(secret.as_bytes(), SECRET_CONTEXT, [3; 12]).expect("seals"),
-            secret_prefix: "whsec_".into(),
-        };
-        let ctx = self.ctx();
-        match self.db.write(move |tx| webhooks::create(tx, &ctx, &cmd)).await {
-            Ok(endpoint) => {
-                self.endpoints.push(endpoint.id);
-                self.misbehave(endpoint.id);
-            }
-            // Or made without our learning of it: then it is nobody's to check.
-            Err(error) => assert!(error.kind == Kind::Unavailable, "{error:?}"),
-        }
-    }
-
-    fn misbehave(&mut self, endpoint: EndpointId) {
-        use Behaviour::*;
-        let until = self.clock.now() + self.rng.between(SECOND, 400 * SECOND);
-        let behaviours = [
-            Healthy,
-            Healthy,
-            Healthy,
-            Refusing,
-            Flapping,
-            Hanging,
-            RetryAfter,
-            Trickling,
-            LosingAnswers,
-            DownUntil(until),
-            Choosy,
-            Choosy,
-            Gone,
-        ];
-        let behaviour = *self.rng.pick(&behaviours);
-        self.shared.network.lock().unwrap().behaviours.insert(endpoint, behaviour);
     }
 
     /// One thing that happens, and some of the work that follows from it.
@@ -396,56 +341,39 @@ impl World {
         }
     }
 
-    /// A process dies: at once, wherever it is.
+    /// A process dies: at once, wherever it is, also within a transaction.
     async fn crash(&mut self) {
         if !self.nodes.is_empty() {
             let at = self.rng.below(self.nodes.len());
+            if self.store.is_server() {
+                if self.rng.chance(60) {
+                    let point = *self.rng.pick(&[Point::Begin, Point::BeforeCommit, Point::AfterCommit]);
+                    self.nodes[at].engine.faults.die_at(point);
+                    self.nodes[at].one_step(&mut self.rng).await;
+                }
+                self.nodes[at].engine.die();
+            }
             self.nodes.remove(at);
         }
         if self.nodes.is_empty() && self.rng.chance(50) {
-            // The whole server: its file is opened again.
-            let db = self.db.clone();
-            db.close();
-            self.db = open(&self.folder, &self.clock, &self.faults, self.rng.any());
-            while self.db.write(deliveries::clear_leases).await.is_err() {}
+            // The whole server: its file is opened again. Where there is none, what serves the API starts anew.
+            let old = self.engine.clone();
+            if self.store.is_server() {
+                old.die()
+            } else {
+                old.db.close()
+            }
+            self.engine = self.open();
+            self.db = self.engine.db.clone();
+            if !self.store.is_server() {
+                while self.db.write(deliveries::clear_leases).await.is_err() {}
+            }
             self.give_birth();
         } else if self.rng.chance(50) {
             self.give_birth();
         } else {
             self.reborn_at = Some(self.clock.now() + self.rng.between(0, 12 * SECOND));
         }
-    }
-
-    async fn change_endpoint(&mut self) {
-        let endpoint = *self.rng.pick(&self.endpoints);
-        let ctx = self.ctx();
-        let what = self.rng.below(10);
-        if what < 8 {
-            self.interrupted.insert(endpoint);
-        }
-        if what == 0 {
-            self.deleted.insert(endpoint);
-        }
-        self.taken_back.insert(endpoint, self.clock.now());
-        let sealed = Keyring::from_bytes([7; 32])
-            .seal(sign::generate_secret([what as u8; 32]).as_bytes(), SECRET_CONTEXT, [4; 12])
-            .expect("seals");
-        let done: Result<()> = self
-            .db
-            .write(move |tx| match what {
-                0 => webhooks::delete(tx, &ctx, endpoint),
-                1..=7 => {
-                    let cmd = UpdateEndpoint { is_active: Some(what > 3), ..UpdateEndpoint::default() };
-                    webhooks::update(tx, &ctx, endpoint, &cmd).map(drop)
-                }
-                _ => {
-                    let (secret, secret_prefix) = (sealed.clone(), "whsec_".into());
-                    let cmd = RotateSecret { id: endpoint, secret, secret_prefix, overlap_us: 60 * SECOND };
-                    webhooks::rotate(tx, &ctx, &cmd).map(drop)
-                }
-            })
-            .await;
-        drop(done); // refused or not: either may have happened
     }
 
     async fn ask_for(&mut self) {
@@ -480,20 +408,15 @@ impl World {
                     return;
                 }
                 let at = self.rng.below(self.nodes.len());
-                let node = &mut self.nodes[at];
                 match what {
-                    3 => drop(node.fan_out.step().await),
-                    4..=6 => drop(node.sender.step()),
-                    7..=9 => {
-                        let (waiting, _) = node.sender.at_hand();
-                        if waiting > 0 {
-                            node.sender.run_statement(self.rng.below(waiting)).await;
-                        }
-                    }
+                    3 => self.nodes[at].fan_out().await,
+                    4..=6 => drop(self.nodes[at].sender.step()),
+                    7..=9 => self.nodes[at].statement(&mut self.rng).await,
                     _ => {
-                        let (_, ended) = node.sender.at_hand();
+                        let (_, ended) = self.nodes[at].sender.at_hand();
                         if ended > 0 {
-                            node.sender.hand_in(self.rng.below(ended));
+                            let which = self.rng.below(ended);
+                            self.nodes[at].sender.hand_in(which);
                         }
                     }
                 }
@@ -565,7 +488,9 @@ impl World {
 
     /// No more faults and crashes: everything comes to its end.
     pub async fn finish(&mut self) {
-        self.faults.set(0);
+        self.per_mille = 0;
+        self.engine.faults.set(0);
+        self.nodes.iter().for_each(|node| node.engine.faults.set(0));
         self.reborn_at = None;
         if self.nodes.is_empty() || (self.two_nodes && self.nodes.len() < 2) {
             self.give_birth();
@@ -579,6 +504,7 @@ impl World {
             let mut wake = i64::MAX;
             for at in 0..self.nodes.len() {
                 let node = &mut self.nodes[at];
+                node.neighbours.step().await.expect("no faults");
                 while node.fan_out.step().await.expect("no faults") {}
                 loop {
                     wake = wake.min(node.sender.step());
@@ -627,9 +553,35 @@ impl World {
     }
 }
 
+impl Node {
+    /// What others have changed is seen, and what is in the log fanned out; either may fail.
+    async fn fan_out(&mut self) {
+        drop(self.neighbours.step().await);
+        drop(self.fan_out.step().await);
+    }
+
+    /// Runs one of the statements that wait.
+    async fn statement(&mut self, rng: &mut Rng) {
+        let (waiting, _) = self.sender.at_hand();
+        if waiting > 0 {
+            self.sender.run_statement(rng.below(waiting)).await;
+        }
+    }
+
+    /// Something that writes, perhaps.
+    async fn one_step(&mut self, rng: &mut Rng) {
+        if rng.chance(50) {
+            self.fan_out().await;
+        } else {
+            self.sender.step();
+            self.statement(rng).await;
+        }
+    }
+}
+
 impl Drop for World {
     fn drop(&mut self) {
-        self.nodes.clear();
+        self.nodes.drain(..).for_each(|node| node.engine.db.close());
         self.db.close();
     }
 }

@@ -1,11 +1,13 @@
 //! What must hold when a run has come to its end.
 
-use super::{MAX_ATTEMPTS, World};
+use super::World;
+use super::endpoints::MAX_ATTEMPTS;
 use crate::sql;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use tieline_core::Error;
-use tieline_core::ids::{ConversationId, DeliveryId, EndpointId, EventId};
-use tieline_core::webhooks::{self, Format};
+use tieline_core::ids::{ConversationId, DeliveryId, EndpointId, EventId, InboxId};
+use tieline_core::webhooks::{self, Endpoint, Format};
 use tieline_db::params;
 use uuid::Uuid;
 
@@ -21,6 +23,16 @@ struct Row {
     event_type: String,
 }
 
+/// An event of the log.
+struct Logged {
+    position: i64,
+    id: EventId,
+    conversation: Option<ConversationId>,
+    sequence: Option<i64>,
+    name: String,
+    inbox: Option<InboxId>,
+}
+
 impl World {
     /// What must hold in the end.
     pub async fn check(&mut self) {
@@ -29,9 +41,14 @@ impl World {
             .db
             .read(move |read| {
                 let log = read.all(sql::EVENTS, &params![tenant.0], |row| {
-                    let conversation = row.get::<Option<Uuid>>(2)?.map(ConversationId::from_uuid);
-                    let event = EventId::from_uuid(row.get(1)?);
-                    Ok((row.get::<i64>(0)?, event, conversation, row.get::<Option<i64>>(3)?, row.get::<String>(4)?))
+                    Ok(Logged {
+                        position: row.get(0)?,
+                        id: EventId::from_uuid(row.get(1)?),
+                        conversation: row.get::<Option<Uuid>>(2)?.map(ConversationId::from_uuid),
+                        sequence: row.get(3)?,
+                        name: row.get(4)?,
+                        inbox: row.get::<Option<Uuid>>(5)?.map(InboxId::from_uuid),
+                    })
                 })?;
                 let rows = read.all(sql::ALL, &params![tenant.0], |row| {
                     Ok(Row {
@@ -51,8 +68,13 @@ impl World {
             .await
             .expect("reads");
 
-        let written: HashSet<_> =
-            log.iter().filter_map(|(_, _, id, sequence, _)| Some(((*id)?, (*sequence)?))).collect();
+        let mut endpoints: HashMap<EndpointId, Option<Endpoint>> = HashMap::new();
+        for id in rows.iter().map(|row| row.endpoint).chain(self.endpoints.clone()) {
+            if let Entry::Vacant(entry) = endpoints.entry(id) {
+                entry.insert(self.db.read(move |read| webhooks::for_sending(read, id)).await.expect("reads"));
+            }
+        }
+        let written: HashSet<_> = log.iter().filter_map(|event| Some((event.conversation?, event.sequence?))).collect();
         for acknowledged in &self.acknowledged {
             assert!(written.contains(acknowledged), "{acknowledged:?} was acknowledged and is not there");
         }
@@ -68,13 +90,11 @@ impl World {
             if row.status == "succeeded" {
                 assert!(accepted.contains(&row.id), "{} was accepted by nobody", row.id);
             }
-            if row.status == "cancelled" {
-                // By hand, after a 410, or after too many failures: the last two switch it off themselves.
-                assert!(row.attempts <= MAX_ATTEMPTS);
-            }
-            if !self.asked_for.contains(&row.id) {
-                assert!(row.attempts <= MAX_ATTEMPTS, "{}: {} attempts", row.id, row.attempts);
-                assert!(row.status != "failed" || row.attempts == MAX_ATTEMPTS, "{} gave up early", row.id);
+            let most = endpoints[&row.endpoint].as_ref().map(|endpoint| endpoint.max_attempts.min(MAX_ATTEMPTS));
+            // Cancelled is what was left when it was switched off, by hand or by itself.
+            if let Some(most) = most.filter(|_| row.status == "cancelled" || !self.asked_for.contains(&row.id)) {
+                assert!(row.attempts <= most, "{}: {} attempts", row.id, row.attempts);
+                assert!(row.status != "failed" || row.attempts == most, "{} gave up early", row.id);
             }
             let body: serde_json::Value = serde_json::from_str(&row.body).expect("JSON");
             // Not what we made: of an endpoint whose answer was lost nobody here knows the format.
@@ -88,14 +108,14 @@ impl World {
             }
         }
         // An endpoint that was never switched off got every event that happened since it was made.
-        for endpoint in self.endpoints.clone() {
-            let found = self.db.read(move |read| webhooks::for_sending(read, endpoint)).await.expect("reads");
+        for endpoint in &self.endpoints {
+            let found = endpoints[endpoint].as_ref();
             let Some(found) = found.filter(|found| found.is_active && !self.interrupted.contains(&found.id)) else {
                 continue;
             };
-            let given = given.remove(&endpoint).unwrap_or_default();
+            let given = given.remove(endpoint).unwrap_or_default();
             let all = found.events == ["*"];
-            for (position, event, conversation, sequence, name) in &log {
+            for Logged { position, id, conversation, sequence, name, inbox } in &log {
                 let updated = conversation.is_some() && sequence.is_some_and(|sequence| sequence > 1);
                 let words: &[&str] = match (found.format, name.as_str()) {
                     (Format::Chatwoot, "conversation.updated") => {
@@ -103,14 +123,16 @@ impl World {
                     }
                     (Format::Chatwoot, "conversation.created") => &["conversation_created"],
                     (Format::Chatwoot, "contact.created") => &["contact_created"],
+                    (Format::Chatwoot, "inbox.created") => &["inbox_created"],
                     (Format::Chatwoot, _) => &[],
                     _ if all || updated => &[name.as_str()],
                     _ => &[],
                 };
-                let wanted = if *position > found.active_after { words } else { &[] };
-                let what = format!("event {event} at {position} ({conversation:?} {sequence:?}) for {endpoint}");
-                let got = given.iter().filter(|(of, _)| of == event).count();
-                let has = wanted.iter().all(|word| given.contains(&(*event, *word)));
+                let is_its = found.inboxes.as_ref().is_none_or(|of| inbox.is_some_and(|inbox| of.contains(&inbox)));
+                let wanted = if is_its && *position > found.active_after { words } else { &[] };
+                let what = format!("event {id} at {position} ({conversation:?} {sequence:?}) for {endpoint}");
+                let got = given.iter().filter(|(of, _)| of == id).count();
+                let has = wanted.iter().all(|word| given.contains(&(*id, *word)));
                 assert!(has && got == wanted.len(), "{what}, on since {}", found.active_after);
             }
         }
