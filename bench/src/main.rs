@@ -8,6 +8,7 @@ mod authenticate;
 mod bare;
 mod load;
 mod measure;
+mod plans;
 mod postgres;
 mod process;
 mod sample;

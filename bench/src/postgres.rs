@@ -7,7 +7,7 @@ use crate::load::{self, Load, Until, histogram};
 use crate::measure::{CONNECTIONS, Report, arrived, median, per_second, receivers};
 use crate::process::free_addr;
 use crate::setup::Installation;
-use crate::{Options, sample};
+use crate::{Options, plans, sample};
 use anyhow::{Context, bail};
 use futures::future::try_join_all;
 use std::collections::HashSet;
@@ -43,6 +43,7 @@ const CLAIMS: usize = 40;
 struct Server {
     child: Child,
     port: u16,
+    log: PathBuf,
     _folder: tempfile::TempDir,
 }
 
@@ -101,7 +102,11 @@ impl Server {
         command.arg("-D").arg(&data).args(["-h", "127.0.0.1", "-p", &port.to_string(), "-k"]).arg(folder.path());
         // As the operator's guide says for a machine of this size; the defaults are for one of 1998.
         command.args(["-c", "shared_buffers=1GB", "-c", "max_wal_size=4GB"]).process_group(0);
-        let server = Server { child: command.spawn()?, port, _folder: folder };
+        // It says nothing until a database asks for it.
+        command.args(["-c", "session_preload_libraries=auto_explain"]);
+        let log = folder.path().join("log");
+        command.stderr(std::fs::File::create(&log)?);
+        let server = Server { child: command.spawn()?, port, log, _folder: folder };
         let end = Instant::now() + Duration::from_secs(60);
         while Instant::now() < end {
             if runtime()?.block_on(connect(&server.url("postgres"))).is_ok() {
@@ -448,12 +453,12 @@ pub fn growth(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let url = server.database("growth")?;
     let installation = Installation::at(Some(url.clone()), &[([127, 0, 0, 1], 9).into()], &["conversation.created"])?;
     let mut results: Vec<[f64; 6]> = Vec::new();
+    let mut plans = Vec::new();
     let mut have = 0;
     for size in [small, large] {
         raw(&url, RAW_CONNECTIONS, RAW_BATCH, have, Until::Count(size - have))?;
         let node = installation.serve(&options.tieline)?;
-        let list = vec!["/v1/conversations?status=active&limit=50".to_owned(); 300];
-        let list = load::get_median(node.addr, &installation.key, &list)?;
+        let list = load::get_median(node.addr, &installation.key, &list_of(300))?;
         let reads: Vec<String> = (0..1000u64)
             .map(|n| format!("/v1/conversations?externalReference=r-{:012}", n.wrapping_mul(2_654_435_761) % size))
             .collect();
@@ -463,6 +468,10 @@ pub fn growth(options: &Options, report: &mut Report) -> anyhow::Result<()> {
         // While no node runs: it would send the ones and fire the others.
         backlog(&url, size)?;
         let [claim, page, fire] = claims(&url)?;
+        // The same once more, a few times, with the plans of all that it runs.
+        let asked = Asked { list: &list_of(3), reads: &reads[..3], first: size + (2 << 30) };
+        plans.push(plans_of(&server, &url, &installation, options, &asked)?);
+        plans::save(plans.last().context("just read")?, &PathBuf::from(format!("target/plans-{size}.txt")))?;
         results.push([list, read, creation.latency_us.value_at_quantile(0.5) as f64, claim, page, fire]);
         have += (size - have).next_multiple_of(RAW_BATCH as u64);
     }
@@ -486,7 +495,52 @@ pub fn growth(options: &Options, report: &mut Report) -> anyhow::Result<()> {
             "≤ 1.3 ×",
         );
     }
+    let changed = plans::changed(&plans[0], &plans[1]);
+    changed.iter().for_each(|statement| eprintln!("another plan (target/plans-*.txt): {statement}"));
+    report.add(
+        "PostgreSQL: plans that changed meanwhile, of the statements behind all these",
+        changed.len().to_string(),
+        format!("{} statements", plans[0].len()),
+        "-".into(),
+        "0",
+    );
     Ok(())
+}
+
+fn list_of(many: usize) -> Vec<String> {
+    vec!["/v1/conversations?status=active&limit=50".to_owned(); many]
+}
+
+/// What is asked while plans are written down.
+struct Asked<'a> {
+    list: &'a [String],
+    reads: &'a [String],
+    /// The number of the first conversation that is opened.
+    first: u64,
+}
+
+fn plans_of(
+    server: &Server,
+    url: &str,
+    installation: &Installation,
+    options: &Options,
+    asked: &Asked,
+) -> anyhow::Result<plans::Plans> {
+    let configure = |what: &str| {
+        let statement = format!("alter database growth {what}");
+        runtime()?.block_on(async { Ok::<_, anyhow::Error>(connect(url).await?.batch_execute(&statement).await?) })
+    };
+    let start = std::fs::metadata(&server.log)?.len() as usize;
+    configure(plans::LOG)?;
+    let node = installation.serve(&options.tieline)?;
+    load::get_median(node.addr, &installation.key, asked.list)?;
+    load::get_median(node.addr, &installation.key, asked.reads)?;
+    load::create(node.addr, &installation.key, 1, Until::Count(50), asked.first)?;
+    node.stop();
+    claims(url)?;
+    configure(plans::LOG_NO_MORE)?;
+    let log = std::fs::read(&server.log)?;
+    Ok(plans::read(&String::from_utf8_lossy(&log[start..])))
 }
 
 /// So many due deliveries of the one endpoint, and so many due timers of nothing, instead of those before.

@@ -22,6 +22,7 @@ impl Clock for SystemClock {
 /// Makes UUIDv7 that grow within the process: 48 bits of milliseconds, a 26-bit counter that starts anew at a random
 /// place each millisecond, 48 random bits. Not for secrets.
 pub struct Ids {
+    lane: u64,
     random: u64,
     last_ms: u64,
     counter: u32,
@@ -34,7 +35,11 @@ impl Ids {
     }
     /// A source that always gives the same ids for the same times.
     pub fn seeded(seed: u64) -> Ids {
-        Ids { random: seed, last_ms: 0, counter: 0 }
+        Ids { lane: seed, random: seed, last_ms: 0, counter: 0 }
+    }
+    /// See [`crate::Tx::lane`].
+    pub(crate) fn lane(&self) -> u64 {
+        self.lane
     }
     /// The next 64 pseudo-random bits (splitmix64).
     fn next_random(&mut self) -> u64 {

@@ -120,6 +120,11 @@ impl<'c> Tx<'c> {
         let now = self.read.now;
         self.ids.next(now)
     }
+    /// A number that all transactions of one writer share, and two writers rarely. What is spread over several rows, so that
+    /// transactions do not wait for each other, goes by it: then each locks one of them, however often it writes.
+    pub fn lane(&self) -> u64 {
+        self.ids.lane()
+    }
     /// Takes `count` numbers of the installation; see [`Ask::numbers`].
     pub fn take_numbers(&mut self, count: usize) -> Result<Numbers> {
         let mut numbers = Numbers::default();

@@ -189,6 +189,7 @@ const BROAD: &[(&str, &str)] = &[
     ("reports::NOW_BY_AGENT", "how the queue stands, counted over what is active; asked by a person"),
     ("teams::LEAVE_CONVERSATIONS", "when a person deletes a team"),
     ("bots::LEAVE_CONVERSATIONS", "when a person deletes a bot"),
+    ("bots::LOCK_CONVERSATIONS", "when a person deletes a bot"),
     ("users::LEAVE_CONVERSATIONS", "when a person dismisses an agent"),
     ("timers::NEXT", "one step to the smallest"),
 ];

@@ -14,7 +14,7 @@ use super::{Automation, active, sql};
 use crate::conversations::{self, Conversation};
 use crate::ctx::{Actor, ActorKind, Cause, Ctx, no_random};
 use crate::events::{Render, Stored, feed};
-use crate::ids::{AutomationId, ConversationId, MessageId, TenantId};
+use crate::ids::{AutomationId, MessageId, TenantId};
 use crate::messages::{self, Message};
 use crate::{Error, Result, installation};
 use serde::Deserialize;
@@ -248,12 +248,7 @@ pub fn react(tx: &mut Tx, render: Render, work: &Work, skip: &[Skip]) -> Result<
         return Ok(false);
     }
     let named = work.events.iter().filter_map(|(event, _)| Some((event.tenant, event.conversation?)));
-    let mut held: Vec<(TenantId, ConversationId)> = named.collect();
-    held.sort();
-    held.dedup();
-    for (tenant, conversation) in held {
-        conversations::hold(tx, tenant, conversation)?;
-    }
+    conversations::hold_many(tx, named.collect())?;
     let mut tally: BTreeMap<(TenantId, AutomationId), Tally> = BTreeMap::new();
     for (event, rules) in &work.events {
         let said = Said::of(event);

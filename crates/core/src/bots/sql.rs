@@ -1,5 +1,7 @@
 //! Statements over `bots`.
 
+use tieline_db::{Many, Ty};
+
 macro_rules! select {
     ($more:literal, $rest:literal) => {
         concat!(
@@ -37,4 +39,8 @@ pub const SET_SECRET: &str = "update bots set secret_sealed = $3, updated_at = $
 pub const DELETE: &str = "delete from bots where tenant_id = $1 and id = $2";
 pub const SET_ON: &str = "update inboxes set bot_id = $3, updated_at = $4 where tenant_id = $1 and id = $2";
 pub const LEAVE_INBOXES: &str = "update inboxes set bot_id = null where tenant_id = $1 and bot_id = $2";
+pub static LOCK_CONVERSATIONS: Many = Many::new(
+    "select 1 from conversations where tenant_id = :tenant_id and bot_id = :bot_id order by tenant_id, id for update",
+    &[("tenant_id", Ty::Int), ("bot_id", Ty::Uuid)],
+);
 pub const LEAVE_CONVERSATIONS: &str = "update conversations set bot_id = null where tenant_id = $1 and bot_id = $2";

@@ -97,6 +97,7 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Bot> {
 ///
 /// Errors: `not_found`.
 pub fn update(tx: &mut Tx, ctx: &Ctx, id: BotId, cmd: &Update) -> Result<Bot> {
+    tenants::lock(tx, ctx.tenant)?; // so that its inboxes stay the same
     let (bot, now) = (get(tx, ctx.tenant, id)?, tx.now());
     let name = cmd.name.as_ref().unwrap_or(&bot.name);
     let description = cmd.description.as_ref().unwrap_or(&bot.description);
@@ -114,7 +115,6 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, id: BotId, cmd: &Update) -> Result<Bot> {
             Some(endpoint)
         }
         (Some(Some(hook)), None) => {
-            tenants::lock(tx, ctx.tenant)?; // so that its inboxes stay the same
             let inboxes = inboxes_of(tx, ctx, id)?;
             Some(add_hook(tx, ctx, name, inboxes, hook)?)
         }
@@ -154,9 +154,11 @@ pub fn set_secret(tx: &mut Tx, ctx: &Ctx, id: BotId, secret: &[u8], prefix: &str
 ///
 /// Errors: `not_found`.
 pub fn delete(tx: &mut Tx, ctx: &Ctx, id: BotId) -> Result<()> {
+    tenants::lock(tx, ctx.tenant)?;
     if let Some(endpoint) = get(tx, ctx.tenant, id)?.endpoint {
         webhooks::delete(tx, ctx, endpoint)?;
     }
+    tx.lock(&sql::LOCK_CONVERSATIONS, &params![ctx.tenant.0, id.0])?;
     for statement in [sql::LEAVE_INBOXES, sql::LEAVE_CONVERSATIONS, sql::DELETE] {
         tx.execute(statement, &params![ctx.tenant.0, id.0])?;
     }

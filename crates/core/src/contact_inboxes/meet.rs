@@ -3,6 +3,7 @@
 use super::{ContactInbox, attach, find, sql, verify};
 use crate::contacts::{self, Annotate, Contact, Upsert, handle};
 use crate::ctx::Ctx;
+use crate::events::{Event, emit};
 use crate::ids::InboxId;
 use crate::{Error, Result};
 use tieline_db::{Tx, params};
@@ -58,6 +59,12 @@ pub fn meet(tx: &mut Tx, ctx: &Ctx, cmd: &Meet) -> Result<Met> {
     let met = made.and_then(|contact| {
         // Somebody who is only called like a known contact does not prove to be it.
         let at = attach(tx, ctx, cmd.inbox, contact.id, &source, cmd.is_verified)?;
+        if !created {
+            return Ok(Met { at, contact, created });
+        }
+        // Only now: who has told something has counted it, and waits for nobody with that.
+        emit(tx, ctx, &Event::ContactCreated { contact: &contact }, None)?;
+        let contact = contacts::annotate(tx, ctx, contact.id, &cmd.note)?;
         Ok(Met { at, contact, created })
     });
     match met {
@@ -85,8 +92,7 @@ fn known(tx: &mut Tx, ctx: &Ctx, who: &Upsert) -> Result<Option<Contact>> {
 fn make(tx: &mut Tx, ctx: &Ctx, cmd: &Meet) -> Result<Contact, Error> {
     let name = cmd.identity.name.clone().unwrap_or_else(|| made_up_name(tx));
     let identity = Upsert { name: Some(name), ..cmd.identity.clone() };
-    let made = contacts::create(tx, ctx, &contacts::Create { identity, custom_fields: Default::default() })?.contact;
-    contacts::annotate(tx, ctx, made.id, &cmd.note)
+    Ok(contacts::insert(tx, ctx, &contacts::Create { identity, custom_fields: Default::default() })?.contact)
 }
 
 /// Two words for a contact who gave no name.

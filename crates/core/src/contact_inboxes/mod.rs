@@ -10,8 +10,8 @@ pub use pubsub::{by_pubsub_token, pubsub_token};
 
 use crate::ctx::Ctx;
 use crate::ids::{ContactId, InboxId, TenantId};
-use crate::{Error, Result};
-use tieline_db::{Read, Row, Tx, params};
+use crate::{Error, Result, contacts};
+use tieline_db::{Param, Read, Row, Tx, params};
 
 /// An address of a contact.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +74,13 @@ pub fn newest(read: &mut Read, tenant: TenantId, contact: ContactId, inbox: Inbo
     Ok(read.opt(sql::NEWEST, &params![tenant.0, contact.0, inbox.0], contact_inbox)?)
 }
 
+/// Keeps others from meeting at the addresses of these contacts until the transaction ends; how many there
+/// are, none on SQLite.
+pub(crate) fn hold_of(tx: &mut Tx, tenant: TenantId, contacts: &[ContactId]) -> Result<Option<u64>> {
+    let rows: Vec<Param> = contacts.iter().flat_map(|id| params![tenant.0, id.0]).collect();
+    Ok(tx.lock(&sql::LOCK_OF_CONTACT, &rows)?)
+}
+
 /// Gives a contact an address; its own again changes nothing but what it proved.
 ///
 /// Errors: `source_id_taken` for another contact's; `validation_error` for more than 255 characters.
@@ -90,6 +97,7 @@ pub fn attach(
     }
     let (number, now) = (tx.take_number()?, tx.now());
     tx.execute(sql::INSERT, &params![ctx.tenant.0, inbox.0, source_id, number, contact.0, is_verified, now])?;
+    contacts::hold(tx, vec![(ctx.tenant, contact)])?; // whoever merges or deletes it sees the address
     let found = find(tx, ctx.tenant, inbox, source_id)?.ok_or_else(|| Error::not_found("contact inbox"))?;
     if found.contact != contact {
         return Err(Error::conflict("source_id_taken", "source_id should be unique"));

@@ -24,6 +24,11 @@ pub const INSERT: &str = "insert into contact_inboxes (tenant_id, inbox_id, sour
      created_at, updated_at) values ($1, $2, $3, $4, $5, $6, $7, $7) on conflict (tenant_id, inbox_id, source_id) do nothing";
 pub const VERIFY: &str = "update contact_inboxes set is_verified = true, updated_at = $4 \
      where tenant_id = $1 and inbox_id = $2 and source_id = $3";
+pub static LOCK_OF_CONTACT: Many = Many::new(
+    "select 1 from contact_inboxes where tenant_id = :tenant_id and contact_id = :contact_id \
+     order by tenant_id, inbox_id, source_id for update",
+    &[("tenant_id", Ty::Int), ("contact_id", Ty::Uuid)],
+);
 pub static LOCK: Many = Many::new(
     "select 1 from contact_inboxes where tenant_id = :tenant_id and inbox_id = :inbox_id and source_id = :source_id \
      order by tenant_id, inbox_id, source_id for update",

@@ -4,12 +4,12 @@
 //! The sources' ids still answer, with the target.
 
 use super::write::{changes, save};
-use super::{Contact, handle, locked, match_key, resolve, sql};
+use super::{Contact, handle, match_key, resolve, sql};
 use crate::ctx::Ctx;
 use crate::events::Change;
 use crate::ids::ContactId;
 use crate::tenants::contacts_gone;
-use crate::{Error, FieldError, Result};
+use crate::{Error, FieldError, Result, contact_inboxes};
 use serde_json::{Map, Value};
 use tieline_db::{Param, Tx, params};
 
@@ -39,20 +39,35 @@ pub fn merge(tx: &mut Tx, ctx: &Ctx, target: ContactId, from: &[ContactId]) -> R
     if !wrong.is_empty() {
         return Err(Error::invalid(wrong));
     }
-    // Conversations before contacts, as whoever opens another one for an archived one does.
+    // Addresses, then conversations, then contacts: as a message does that lands.
     let mut moved: Vec<_> = ids.clone();
     moved.sort();
-    let rows: Vec<Param> = moved.iter().flat_map(|id| params![ctx.tenant.0, id.0]).collect();
-    tx.lock(&sql::LOCK_CONVERSATIONS, &rows)?;
+    moved.dedup();
+    let addresses = contact_inboxes::hold_of(tx, ctx.tenant, &moved)?;
+    let of_moved: Vec<Param> = moved.iter().flat_map(|id| params![ctx.tenant.0, id.0]).collect();
+    let conversations = tx.lock(&sql::LOCK_CONVERSATIONS, &of_moved)?;
     ids.push(target);
     ids.sort();
     ids.dedup();
     // In the order of their ids, so that two merges never wait for each other.
-    let mut sources = ids.iter().map(|id| locked(tx, ctx.tenant, *id)).collect::<Result<Vec<_>>>()?;
-    // Somebody else may have merged some of them while this waited.
-    let target = resolve(tx, ctx.tenant, target)?;
-    sources.sort_by_key(|source| source.id);
-    sources.dedup_by_key(|source| source.id);
+    let rows: Vec<Param> = ids.iter().flat_map(|id| params![ctx.tenant.0, id.0]).collect();
+    if tx.lock(&sql::LOCK_TO_GO, &rows)?.is_some_and(|locked| locked < ids.len() as u64) {
+        return Err(tx.lost_race("another merge of these contacts").into());
+    }
+    // What came to them before they were held is not held itself.
+    for (held, statement) in [(addresses, &sql::ADDRESSES_OF), (conversations, &sql::CONVERSATIONS_OF)] {
+        let mut found = 0;
+        if held.is_some() {
+            tx.select_many(statement, &of_moved, |_| {
+                found += 1;
+                Ok(())
+            })?;
+        }
+        if held.is_some_and(|held| held != found) {
+            return Err(tx.lost_race("a message to one of these contacts").into());
+        }
+    }
+    let mut sources = ids.iter().map(|id| super::get(tx, ctx.tenant, *id)).collect::<Result<Vec<_>>>()?;
     let at = sources.iter().position(|source| source.id == target).ok_or_else(|| Error::not_found("contact"))?;
     let before = sources.remove(at);
     if sources.is_empty() {

@@ -24,11 +24,12 @@ pub use seek::{ORDERS, SEEK_SCAN, by_address, by_number, count, page, seek};
 pub use tagging::{set_tags, tags_of};
 pub use upsert::Upsert;
 pub(crate) use upsert::{Owners, upsert_many};
+pub(crate) use write::insert;
 pub use write::{Create, Update, Written, create, update};
 
 use crate::ids::{ContactId, TenantId};
 use crate::{Error, Result};
-use tieline_db::{Ask, Read, Row, Tx, params};
+use tieline_db::{Ask, Many, Read, Row, Tx, params};
 
 /// A customer.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,9 +142,18 @@ const LOCK_ATTEMPTS: usize = 5;
 /// The contact for changing it: nobody else changes it until the transaction ends. It has another id when the one given was
 /// merged away, perhaps only while this waited.
 fn locked(tx: &mut Tx, tenant: TenantId, id: ContactId) -> Result<Contact> {
+    locked_by(tx, &sql::LOCK, tenant, id)
+}
+
+/// The same for merging it away or deleting it: nobody opens a conversation for it meanwhile either.
+fn locked_to_go(tx: &mut Tx, tenant: TenantId, id: ContactId) -> Result<Contact> {
+    locked_by(tx, &sql::LOCK_TO_GO, tenant, id)
+}
+
+fn locked_by(tx: &mut Tx, lock: &Many, tenant: TenantId, id: ContactId) -> Result<Contact> {
     for _ in 0..LOCK_ATTEMPTS {
         let found = resolve(tx, tenant, id)?;
-        match tx.lock(&sql::LOCK, &params![tenant.0, found.0])? {
+        match tx.lock(lock, &params![tenant.0, found.0])? {
             Some(0) => {}
             _ => return get(tx, tenant, found),
         }
@@ -164,6 +174,10 @@ impl Held {
         contacts.sort();
         contacts.dedup();
         Held { contacts, locked: 0 }
+    }
+    /// Whether this is one of them.
+    pub fn has(&self, contact: (TenantId, ContactId)) -> bool {
+        self.contacts.binary_search(&contact).is_ok()
     }
     /// Locks them.
     pub fn ask(&mut self) -> Ask<'_> {

@@ -95,12 +95,26 @@ pub const MERGED_FROM: &str =
 pub const HANDLES: &str = "select kind, value, is_primary from handles where tenant_id = $1 and contact_id = $2 \
      order by kind, is_primary desc, created_at, match_key limit $3";
 pub const OWNER: &str = "select contact_id from handles where tenant_id = $1 and kind = $2 and match_key = $3";
+/// For changing them; who [`HOLD`]s one does not wait.
 pub static LOCK: Many = Many::new(
+    "select 1 from contacts where tenant_id = :tenant_id and id = :id order by tenant_id, id for no key update",
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
+/// For merging them away or deleting them.
+pub static LOCK_TO_GO: Many = Many::new(
     "select 1 from contacts where tenant_id = :tenant_id and id = :id order by tenant_id, id for update",
     &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
 );
 pub static LOCK_CONVERSATIONS: Many = Many::new(
     "select 1 from conversations where tenant_id = :tenant_id and contact_id = :contact_id order by tenant_id, id for update",
+    &[("tenant_id", Ty::Int), ("contact_id", Ty::Uuid)],
+);
+pub static CONVERSATIONS_OF: Many = Many::new(
+    "select :ord from conversations where tenant_id = :tenant_id and contact_id = :contact_id",
+    &[("tenant_id", Ty::Int), ("contact_id", Ty::Uuid)],
+);
+pub static ADDRESSES_OF: Many = Many::new(
+    "select :ord from contact_inboxes where tenant_id = :tenant_id and contact_id = :contact_id",
     &[("tenant_id", Ty::Int), ("contact_id", Ty::Uuid)],
 );
 /// Against being merged away or deleted, not against changes.

@@ -47,6 +47,13 @@ pub struct Written {
 /// Errors: `contact_exists` (with `contactId`) when one of its addresses has an owner; `validation_error` for values of
 /// custom fields, and for a contact without name and address.
 pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Written> {
+    let written = insert(tx, ctx, cmd)?;
+    events::emit(tx, ctx, &Event::ContactCreated { contact: &written.contact }, None)?;
+    Ok(written)
+}
+
+/// Makes a contact of which the caller tells.
+pub(crate) fn insert(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Written> {
     let with = &cmd.identity;
     if with.name.is_none() && with.handles().next().is_none() {
         return Err(Error::field("", "required", "Give at least one of name, email, phone and externalId."));
@@ -86,7 +93,6 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Written> {
             now
         ],
     )?;
-    events::emit(tx, ctx, &Event::ContactCreated { contact: &contact }, None)?;
     Ok(Written { contact, ignored_fields })
 }
 

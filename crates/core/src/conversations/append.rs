@@ -122,6 +122,7 @@ impl<'c> Set<'c> {
         self.find_conversations(tx)?;
         self.find_authors(tx)?;
         self.find_known(tx)?;
+        self.hold_contacts(tx)?;
         // Only now, while the conversations are held: so numbers grow within each.
         let mut numbers = tx.take_numbers(self.open().count())?;
         for index in 0..self.commands.len() {
@@ -152,7 +153,7 @@ impl<'c> Set<'c> {
             if asked.is_empty() {
                 break;
             }
-            self.states.extend(change::lock_many(tx, &asked)?);
+            self.states.extend(change::lock_standing(tx, &asked)?);
             for index in self.open().collect::<Vec<_>>() {
                 let Some(key) = self.targets[index] else { continue };
                 match self.states.get(&key).map(|v| v.merged_into) {
@@ -232,8 +233,20 @@ impl<'c> Set<'c> {
         holders.retain(|key| !self.states.contains_key(key));
         holders.sort();
         holders.dedup();
-        self.states.extend(change::lock_many(tx, &holders)?);
+        // Only read: nothing more is said there.
+        self.states.extend(change::read_many(tx, &holders)?);
         Ok(())
+    }
+
+    /// Keeps the customers of archived conversations that a customer writes to: others are opened for them.
+    fn hold_contacts(&self, tx: &mut Tx) -> Result<()> {
+        let inbound = self.open().filter(|index| self.commands[*index].message.direction == Direction::Inbound);
+        let archived = inbound.filter_map(|index| {
+            let key = self.targets[index]?;
+            self.states.get(&key).filter(|v| v.status == Status::Archived).map(|v| (key.0, v.contact.id))
+        });
+        let contacts: Vec<_> = archived.collect();
+        if contacts.is_empty() { Ok(()) } else { contacts::hold(tx, contacts) }
     }
 
     /// Carries one command out in memory; the inner error is a refusal.
@@ -351,7 +364,6 @@ impl<'c> Set<'c> {
             agent_seen_at: None,
             bot: None,
         };
-        contacts::hold(tx, vec![(archived.0, v.contact.id)])?;
         let key = (archived.0, v.id);
         let sequence = change::next(&mut v);
         self.events.add(tx, ctx, &Event::ConversationCreated { conversation: &v }, sequence)?;

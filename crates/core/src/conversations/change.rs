@@ -12,7 +12,7 @@ use crate::time::Micros;
 use crate::timers::{self, Kind};
 use crate::{Error, Result};
 use std::collections::HashMap;
-use tieline_db::{Ask, Param, Tx, params};
+use tieline_db::{Ask, Many, Param, Tx, params};
 
 /// Which conversation of which tenant.
 pub(crate) type Key = (TenantId, ConversationId);
@@ -27,10 +27,31 @@ pub(crate) fn lock(tx: &mut Tx, tenant: TenantId, id: ConversationId) -> Result<
 
 /// The conversations that exist of these, to be changed in this transaction. Whoever locks several gives them sorted.
 pub(crate) fn lock_many(tx: &mut Tx, keys: &[Key]) -> Result<HashMap<Key, Conversation>> {
+    lock_by(tx, &sql::LOCK, keys)
+}
+
+/// The same, but those that were merged into another are only read: whoever follows them to the primary holds nothing that
+/// a merge of both waits for.
+pub(super) fn lock_standing(tx: &mut Tx, keys: &[Key]) -> Result<HashMap<Key, Conversation>> {
+    lock_by(tx, &sql::LOCK_STANDING, keys)
+}
+
+/// The conversations that exist of these, as they are.
+pub(super) fn read_many(tx: &mut Tx, keys: &[Key]) -> Result<HashMap<Key, Conversation>> {
+    let params: Vec<Param> = keys.iter().flat_map(|(tenant, id)| params![tenant.0, id.0]).collect();
+    let mut found = HashMap::with_capacity(keys.len());
+    tx.select_many(&sql::GET_MANY, &params, |row| {
+        found.insert(keys[row.get::<i64>(0)? as usize], conversation(row, 1)?);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+fn lock_by(tx: &mut Tx, lock: &Many, keys: &[Key]) -> Result<HashMap<Key, Conversation>> {
     let params: Vec<Param> = keys.iter().flat_map(|(tenant, id)| params![tenant.0, id.0]).collect();
     let (mut found, mut locked) = (HashMap::with_capacity(keys.len()), 0);
     tx.together(vec![
-        Ask::lock(&sql::LOCK, params.clone(), &mut locked),
+        Ask::lock(lock, params.clone(), &mut locked),
         Ask::select(&sql::GET_MANY, params, |row| {
             let (tenant, id) = keys[row.get::<i64>(0)? as usize];
             found.insert((tenant, id), conversation(row, 1)?);
@@ -42,7 +63,15 @@ pub(crate) fn lock_many(tx: &mut Tx, keys: &[Key]) -> Result<HashMap<Key, Conver
 
 /// Keeps others from changing a conversation until the transaction ends; nothing where there is none.
 pub(crate) fn hold(tx: &mut Tx, tenant: TenantId, id: ConversationId) -> Result<()> {
-    tx.lock(&sql::LOCK, &params![tenant.0, id.0])?;
+    hold_many(tx, vec![(tenant, id)])
+}
+
+/// Keeps others from changing these. A verb that changes several, one by one, holds them all before the first.
+pub(crate) fn hold_many(tx: &mut Tx, mut keys: Vec<Key>) -> Result<()> {
+    keys.sort();
+    keys.dedup();
+    let rows: Vec<Param> = keys.iter().flat_map(|(tenant, id)| params![tenant.0, id.0]).collect();
+    tx.lock(&sql::LOCK, &rows)?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Muting: a customer who is not to be heard.
 
+use super::change::lock;
 use super::status::Status;
 use super::{Amend, Conversation, Update, amend, get, update};
 use crate::Result;
@@ -13,7 +14,7 @@ use tieline_db::Tx;
 ///
 /// Errors: `not_found`.
 pub fn mute(tx: &mut Tx, ctx: &Ctx, id: ConversationId, is_muted: bool) -> Result<Conversation> {
-    let v = get(tx, ctx.tenant, id)?;
+    let v = lock(tx, ctx.tenant, id)?; // before its contact
     contacts::annotate(tx, ctx, v.contact.id, &Annotate { is_blocked: Some(is_muted), ..Annotate::default() })?;
     if is_muted && matches!(v.status, Status::Active | Status::Snoozed) {
         update(tx, ctx, &Update { status: Some(Status::Done), ..Update::none(id) })?;

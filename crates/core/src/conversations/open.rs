@@ -393,11 +393,15 @@ fn contacts(
     let mut numbers = ConversationNumbers::default();
     open.iter().for_each(|index| numbers.add(commands[*index].ctx.tenant));
     known.owners.retain(|index| open.binary_search(&index).is_ok());
-    known.owners.lock(tx)?;
     let named = open.iter().filter_map(|index| Some((commands[*index].ctx.tenant, known.contacts.get(index)?.id)));
     let mut held = Held::of(named.chain(known.owners.known()).collect());
     tx.together(vec![held.ask(), numbers.ask()])?;
     held.check(tx)?;
+    // After all of them are held: two that fill in what the other only holds would wait for each other.
+    known.owners.lock(tx)?;
+    if known.owners.known().any(|contact| !held.has(contact)) {
+        return Err(tx.lost_race("a change of a contact").into());
+    }
     let mut found = upsert_many(tx, &known.owners, events, &mut known.numbers)?.into_iter();
     let contact = |index| known.contacts.remove(index).or_else(|| Some(found.next()?.contact));
     let contacts: Option<Vec<Contact>> = open.iter().map(contact).collect();

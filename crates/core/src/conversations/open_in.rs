@@ -53,12 +53,14 @@ pub fn open_in(tx: &mut Tx, ctx: &Ctx, cmd: &OpenIn) -> Result<Conversation> {
             return Err(Error::field("/assignee_id", "unknown_id", "There is no such user."));
         }
     }
+    let contact = contacts::get(tx, ctx.tenant, cmd.at.contact)?;
+    contacts::hold(tx, vec![(ctx.tenant, contact.id)])?;
     let now = tx.now();
     let v = Conversation {
         id: ConversationId::from_uuid(tx.new_id()),
         number: take_number(tx, ctx.tenant)?,
         inbox: inbox.id,
-        contact: contacts::get(tx, ctx.tenant, cmd.at.contact)?,
+        contact,
         channel: inbox.channel,
         subject: None,
         status: Status::Active,

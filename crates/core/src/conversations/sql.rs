@@ -66,6 +66,12 @@ pub static LOCK: Many = Many::new(
     "select 1 from conversations where tenant_id = :tenant_id and id = :id order by tenant_id, id for update",
     &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
 );
+/// Those that were merged into no other: what is said in one that was goes elsewhere, and it stays as it is.
+pub static LOCK_STANDING: Many = Many::new(
+    "select 1 from conversations where tenant_id = :tenant_id and id = :id and merged_into_id is null \
+     order by tenant_id, id for update",
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
 pub static GET_MANY: Many = Many::new(
     concat!("select :ord, ", columns!(), from!(), " where v.tenant_id = :tenant_id and v.id = :id"),
     &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
@@ -360,6 +366,9 @@ pub const DELETE_PARTICIPANTS: &str = "delete from participants where tenant_id 
 /// Of the same contact: only such are merged.
 pub const LEAVE_MERGED: &str = "update conversations set merged_into_id = null where tenant_id = $1 and id in \
      (select o.id from conversations o where o.tenant_id = $1 and o.contact_id = $3) and merged_into_id = $2";
+/// Those that deleting one touches: what it was merged from, and what was opened after it.
+pub const POINTING: &str = "select id from conversations where tenant_id = $1 and (previous_id = $2 or (merged_into_id = $2 \
+     and contact_id = $3)) order by id";
 pub const LEAVE_PREVIOUS: &str =
     "update conversations set previous_id = null where tenant_id = $1 and previous_id = $2";
 pub const DELETE: &str = "delete from conversations where tenant_id = $1 and id = $2";

@@ -70,8 +70,7 @@ pub fn fan_out(tx: &mut Tx, cmd: &FanOut) -> Result<Option<FannedOut>> {
     let mut endpoints: Vec<EndpointId> = cmd.deliveries.iter().map(|delivery| delivery.endpoint).collect();
     endpoints.sort();
     endpoints.dedup();
-    let locked: Vec<Param> = endpoints.iter().map(|endpoint| endpoint.0.into()).collect();
-    tx.lock(&sql::LOCK, &locked)?;
+    hold(tx, endpoints.clone())?;
     let mut epochs = Vec::with_capacity(endpoints.len());
     for endpoint in endpoints {
         epochs.extend(set_due(tx, endpoint)?.map(|epoch| (endpoint, epoch)));
@@ -100,6 +99,15 @@ pub(crate) fn insert(tx: &mut Tx, deliveries: &[NewDelivery]) -> Result<Vec<Deli
     }
     tx.run_many(&sql::INSERT, &rows)?;
     Ok(ids)
+}
+
+/// Keeps others from giving these endpoints anything, and from recording what became of it, until the transaction ends.
+pub(crate) fn hold(tx: &mut Tx, mut endpoints: Vec<EndpointId>) -> Result<()> {
+    endpoints.sort();
+    endpoints.dedup();
+    let rows: Vec<Param> = endpoints.iter().map(|endpoint| endpoint.0.into()).collect();
+    tx.lock(&sql::LOCK, &rows)?;
+    Ok(())
 }
 
 /// Tells the senders that the endpoint has something to send now. Its row is locked: whoever would give it back meanwhile

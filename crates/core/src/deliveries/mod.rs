@@ -14,7 +14,7 @@ mod report;
 pub(crate) mod sql;
 
 pub use fan_out::{FanOut, FannedOut, NewDelivery, cursor, fan_out, last_sequences};
-pub(crate) use fan_out::{insert, make_due};
+pub(crate) use fan_out::{hold, insert, make_due};
 pub(crate) use lease::take_back;
 pub use lease::{Claimed, LEASE_US, Park, claim, clear_leases, epoch, park, renew, waiting};
 pub use log::{ATTEMPTS_SHOWN, Filter, Logged, LoggedAttempt, log, logged_one};
@@ -123,6 +123,7 @@ pub fn pending_manual(read: &mut Read, endpoint: EndpointId, limit: i64) -> Resu
 /// Cancels up to `limit` waiting deliveries of an endpoint that is off; the number cancelled. What a bot held of them goes to
 /// agents; `render` writes the events.
 pub fn cancel(tx: &mut Tx, render: Render, endpoint: EndpointId, limit: i64) -> Result<u64> {
+    hold(tx, vec![endpoint])?;
     let (limit, now) = (report::give_up(tx, render, endpoint, limit)?, tx.now());
     Ok(tx.execute(sql::CANCEL, &params![endpoint.0, now, limit])?)
 }

@@ -24,7 +24,18 @@ const HANDED_OFF: i64 = 100;
 /// transaction, and says so in events. Endpoints that are neither an inbox's own nor a bot's cost two look-ups,
 /// and one more while they are down.
 pub fn report(tx: &mut Tx, render: Render, attempts: &[Attempt], recorded: &Recorded) -> Result<()> {
-    for ((tenant, message), (status, takes_back)) in carried(tx, attempts, recorded)? {
+    let carried = carried(tx, attempts, recorded)?;
+    let untaken = untaken(tx, attempts, recorded)?;
+    let messages: Vec<_> = carried.keys().copied().collect();
+    let rows: Vec<Param> = messages.iter().flat_map(|(tenant, message)| params![tenant.0, message.0]).collect();
+    let mut held: Vec<(TenantId, ConversationId)> = untaken.iter().copied().collect();
+    tx.select_many(&messages::sql::CONVERSATION, &rows, |row| {
+        let (tenant, _) = messages[row.get::<i64>(0)? as usize];
+        held.push((tenant, ConversationId::from_uuid(row.get(1)?)));
+        Ok(())
+    })?;
+    conversations::hold_many(tx, held)?;
+    for ((tenant, message), (status, takes_back)) in carried {
         let ctx = Ctx::system(tenant, render);
         let reported = match status {
             DeliveryStatus::Sent if takes_back => messages::taken_over(tx, &ctx, message, FAILURE),
@@ -36,7 +47,7 @@ pub fn report(tx: &mut Tx, render: Render, attempts: &[Attempt], recorded: &Reco
             reported => drop(reported?),
         }
     }
-    for (tenant, conversation) in untaken(tx, attempts, recorded)? {
+    for (tenant, conversation) in untaken {
         match conversations::hand_off(tx, &Ctx::system(tenant, render), conversation) {
             Err(error) if error.kind == Kind::NotFound => {}
             handed_off => drop(handed_off?),
@@ -81,6 +92,7 @@ pub(super) fn give_up(tx: &mut Tx, render: Render, endpoint: EndpointId, limit: 
     let limit = limit.min(HANDED_OFF);
     let behind = params![tenant.0, endpoint.0, limit];
     let held = tx.all(sql::HELD_BEHIND, &behind, |row| Ok(ConversationId::from_uuid(row.get(0)?)))?;
+    conversations::hold_many(tx, held.iter().map(|conversation| (tenant, *conversation)).collect())?;
     for conversation in held.into_iter().collect::<BTreeSet<_>>() {
         conversations::hand_off(tx, &Ctx::system(tenant, render), conversation)?;
     }

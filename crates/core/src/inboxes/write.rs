@@ -7,7 +7,7 @@ use crate::events::{Change, Event, emit};
 use crate::ids::{EndpointId, InboxId, TeamId};
 use crate::installation::change_configuration;
 use crate::webhooks::{self, CreateEndpoint, Format};
-use crate::{Error, Result, teams};
+use crate::{Error, Result, teams, tenants};
 use tieline_db::{Tx, params};
 
 /// The webhook of an inbox; the URL was checked by the egress guard, the secret made and sealed at the edge.
@@ -71,6 +71,7 @@ pub struct Made {
 ///
 /// Errors: `unknown_id` at `/teamId`.
 pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Made> {
+    tenants::lock(tx, ctx.tenant)?;
     if let Some(team) = cmd.team {
         teams::exists(tx, ctx.tenant, team, "/teamId")?;
     }
@@ -105,6 +106,7 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Made> {
 ///
 /// Errors: `unknown_id` at `/teamId`; `immutable` at `/channel`.
 pub fn update(tx: &mut Tx, ctx: &Ctx, id: InboxId, cmd: &Update) -> Result<Made> {
+    tenants::lock(tx, ctx.tenant)?;
     let inbox = get(tx, ctx.tenant, id)?;
     if cmd.channel.is_some_and(|channel| channel != inbox.channel) {
         return Err(Error::field(
@@ -180,6 +182,7 @@ fn announce(tx: &mut Tx, ctx: &Ctx, before: &Inbox, after: &Inbox) -> Result<()>
 ///
 /// Errors: `inbox_in_use`.
 pub fn delete(tx: &mut Tx, ctx: &Ctx, id: InboxId) -> Result<()> {
+    tenants::lock(tx, ctx.tenant)?;
     let inbox = get(tx, ctx.tenant, id)?;
     let params = params![ctx.tenant.0, id.0];
     if tx.opt(sql::HAS_CONVERSATIONS, &params, |row| row.get::<i64>(0))?.is_some() {

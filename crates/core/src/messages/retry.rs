@@ -19,6 +19,13 @@ const DELIVERIES: i64 = 50;
 /// Errors: `not_found`; `not_outbound` for a message that is not ours.
 pub fn retry(tx: &mut Tx, ctx: &Ctx, id: MessageId) -> Result<Message> {
     let found = get(tx, ctx.tenant, id)?;
+    let named = format!("%\"{id}\"%");
+    let of = params![ctx.tenant.0, found.conversation.0, &named, DELIVERIES];
+    let ended = tx.all(sql::UNDELIVERED, &of, |row| {
+        Ok((EndpointId::from_uuid(row.get(0)?), DeliveryId::from_uuid(row.get(1)?)))
+    })?;
+    // Endpoints before conversations, as whoever records what became of an attempt.
+    deliveries::hold(tx, ended.iter().map(|(endpoint, _)| *endpoint).collect())?;
     let mut conversation = lock(tx, ctx.tenant, found.conversation)?;
     let mut message = get(tx, ctx.tenant, id)?;
     let Some(before) = message.delivery_status.clone() else {
@@ -38,11 +45,6 @@ pub fn retry(tx: &mut Tx, ctx: &Ctx, id: MessageId) -> Result<Message> {
         let event = Event::MessageUpdated { message: &message, conversation: &conversation, changes: &changes };
         emit(tx, ctx, &event, sequence)?;
     }
-    let named = format!("%\"{id}\"%");
-    let of = params![ctx.tenant.0, found.conversation.0, &named, DELIVERIES];
-    let ended = tx.all(sql::UNDELIVERED, &of, |row| {
-        Ok((EndpointId::from_uuid(row.get(0)?), DeliveryId::from_uuid(row.get(1)?)))
-    })?;
     for (endpoint, delivery) in ended {
         match deliveries::redeliver(tx, ctx, endpoint, delivery) {
             // An endpoint that was deleted meanwhile.

@@ -116,6 +116,10 @@ pub const AT_ADDRESS: &str = concat!(
      from conversations v where v.tenant_id = $1 and v.inbox_id = $2 and v.source_id = $3 order by v.number desc limit $5) \
      limit 1"
 );
+pub static CONVERSATION: Many = Many::new(
+    "select :ord, m.conversation_id from messages m where m.tenant_id = :tenant_id and m.id = :id",
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
 pub const SET_STATUS: &str = "update messages set delivery_status = $3, failure_reason = $4, updated_at = $5 \
      where tenant_id = $1 and id = $2";
 pub const TOUCH: &str = "update messages set updated_at = $3 where tenant_id = $1 and id = $2";

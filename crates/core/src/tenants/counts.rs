@@ -81,7 +81,7 @@ impl Counting {
     /// Writes the changes, one row per tenant, always in the same order.
     pub fn write(self, tx: &mut Tx) -> Result<()> {
         let mut rows: Vec<Param> = Vec::new();
-        let slot = if tx.is_shared() { tx.new_id().as_u128() as i64 & (SLOTS - 1) } else { 0 };
+        let slot = if tx.is_shared() { tx.lane() as i64 & (SLOTS - 1) } else { 0 };
         for (tenant, by) in self.0.iter().filter(|(_, by)| **by != Counts::default()) {
             rows.extend(params![*tenant, slot, by.contacts]);
             rows.extend(by.statuses.map(Param::from));

@@ -55,11 +55,14 @@ pub fn fire(tx: &mut Tx, render: Render, limit: i64) -> Result<usize> {
         let mut due =
             tx.all(sql::DUE, &due, |row| Ok((row.get::<i64>(2)?, TenantId(row.get(0)?), row.get::<Uuid>(1)?)))?;
         due.sort();
-        for (_, tenant, subject) in due {
-            match kind {
-                // Before the timer, as every verb that moves it does.
-                Kind::Snooze => conversations::hold(tx, tenant, ConversationId::from_uuid(subject))?,
+        // Before the timers, as every verb that moves one does.
+        match kind {
+            Kind::Snooze => {
+                let subjects = due.iter().map(|(_, tenant, subject)| (*tenant, ConversationId::from_uuid(*subject)));
+                conversations::hold_many(tx, subjects.collect())?;
             }
+        }
+        for (_, tenant, subject) in due {
             if tx.execute(sql::CLAIM, &params![tenant.0, kind.as_str(), subject, now])? == 0 {
                 continue; // another node was first, or it was moved
             }

@@ -1,10 +1,10 @@
 //! Removing an endpoint.
 
 use super::{get, sql};
-use crate::Result;
 use crate::ctx::Ctx;
 use crate::ids::EndpointId;
 use crate::installation::change_configuration;
+use crate::{Result, tenants};
 use tieline_db::{Tx, params};
 
 /// Removes an endpoint at once; its sender drops it, so nothing more is sent. Its deliveries cannot be reached any more
@@ -12,13 +12,14 @@ use tieline_db::{Tx, params};
 ///
 /// Errors: `not_found`.
 pub fn delete(tx: &mut Tx, ctx: &Ctx, id: EndpointId) -> Result<()> {
+    tenants::lock(tx, ctx.tenant)?; // as every verb that changes endpoints, inboxes and bots together
     get(tx, ctx.tenant, id)?;
     let now = tx.now();
+    tx.execute(sql::DELETE, &params![ctx.tenant.0, id.0])?;
     tx.execute(sql::INSERT_DELETED, &params![ctx.tenant.0, id.0, now])?;
+    tx.execute(sql::DELETE_STATE, &params![ctx.tenant.0, id.0])?;
     tx.execute(sql::LEAVE_BOTS, &params![ctx.tenant.0, id.0, now])?;
     tx.execute(sql::LEAVE_INBOXES, &params![ctx.tenant.0, id.0, now])?;
-    tx.execute(sql::DELETE_STATE, &params![ctx.tenant.0, id.0])?;
-    tx.execute(sql::DELETE, &params![ctx.tenant.0, id.0])?;
     change_configuration(tx)?;
     Ok(())
 }

@@ -16,10 +16,10 @@ pub fn disable(tx: &mut Tx, render: Render, endpoint: EndpointId, reason: Disabl
     if tx.execute(sql::DISABLE, &params![endpoint.0, reason.as_str(), now])? == 0 {
         return Ok(());
     }
-    change_configuration(tx)?;
     let Some(endpoint) = for_sending(tx, endpoint)? else { return Ok(()) };
     deliveries::make_due(tx, endpoint.id)?;
     let ctx = Ctx::system(endpoint.tenant, render);
     events::emit(tx, &ctx, &Event::WebhookDisabled { endpoint: &endpoint }, None)?;
+    change_configuration(tx)?;
     Ok(())
 }

@@ -2,12 +2,12 @@
 
 use super::create::is_new_url;
 use super::{DisabledReason, Endpoint, get, sql};
-use crate::Result;
 use crate::ctx::Ctx;
 use crate::deliveries;
 use crate::events::{self, Event, numbering};
 use crate::ids::{EndpointId, InboxId};
 use crate::installation::change_configuration;
+use crate::{Result, tenants};
 use tieline_db::{Tx, params};
 
 /// What to change; none keeps. Every member has been checked at the edge, the URL by the egress guard.
@@ -56,6 +56,7 @@ pub(crate) fn rest(tx: &mut Tx, ctx: &Ctx, id: EndpointId) -> Result<()> {
 ///
 /// Errors: `not_found`.
 pub fn update(tx: &mut Tx, ctx: &Ctx, id: EndpointId, cmd: &UpdateEndpoint) -> Result<(Endpoint, bool)> {
+    tenants::lock(tx, ctx.tenant)?;
     let (tenant, now) = (ctx.tenant.0, tx.now());
     let events = cmd.events.as_ref().map(|names| names.join(" "));
     let inboxes = cmd.inboxes.as_ref().and_then(|ids| {
