@@ -57,6 +57,7 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("POST /v1/contacts/{id}/merge", "contacts:write", r#"{"from":["con_01920000000070008000000000000001"]}"#),
     ("GET /v1/conversations", "conversations:read", NONE),
     ("POST /v1/conversations", "conversations:write", NONE),
+    ("GET /v1/audit", "settings:read", NONE),
     ("GET /v1/conversations/{id}", "conversations:read", NONE),
     ("PATCH /v1/conversations/{id}", "conversations:write", r#"{"status":"done"}"#),
     ("POST /v1/conversations/{id}/merge", "conversations:write", r#"{"into":"conv_01920000000070008000000000000001"}"#),

@@ -91,3 +91,7 @@ begin
   return given;
 end $$;
 }}
+
+-- Of administrative changes: the actor's id beside the actor, to look for, and what led to it.
+alter table audit add column actor_id text;
+alter table audit add column cause text; -- JSON

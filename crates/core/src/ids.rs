@@ -56,6 +56,8 @@ nouns! {
     SnippetNoun = "snip";
     /// Id of a note on a contact.
     NoteNoun = "note";
+    /// Id of an administrative change.
+    AuditNoun = "aud";
 }
 
 /// Id of a conversation, `conv_…`.
@@ -94,6 +96,8 @@ pub type BotId = Id<BotNoun>;
 pub type SnippetId = Id<SnippetNoun>;
 /// Id of a note on a contact, `note_…`.
 pub type NoteId = Id<NoteNoun>;
+/// Id of an administrative change, `aud_…`.
+pub type AuditId = Id<AuditNoun>;
 
 impl<N> Id<N> {
     /// Wraps a raw id.

@@ -2,6 +2,7 @@
 
 pub mod assignment;
 pub mod attachments;
+pub mod audit;
 pub mod automations;
 pub mod bots;
 pub mod contact_inboxes;

@@ -74,15 +74,15 @@ pub async fn create(State(hub): State<Hub>, agent: Agent, params: Params) -> Res
         is_auto_offline: params.truth("auto_offline"),
         ..users::Update::default()
     };
-    let live = agent.tenant.live();
+    let (live, ctx) = (agent.tenant.live(), agent.ctx());
     let made = hub.db.write(move |tx| {
         // Who was dismissed may come back.
         let known = users::by_email(tx, live, &command.email)?.filter(|user| !user.is_active);
         let id = match known {
             Some(user) => user.id,
-            None => users::create(tx, live, &command)?.id,
+            None => users::create(tx, (live, &ctx), &command)?.id,
         };
-        users::update(tx, live, id, &change)
+        users::update(tx, (live, &ctx), id, &change)
     });
     let made = made.await.map_err(taken)?;
     Ok(Json(shapes::agent(&agent.scene().shown(made), agent.account().0)))
@@ -104,14 +104,14 @@ pub async fn update(
     let params = params.wrapped("agent")?;
     let (name, role, availability) = (name(&params, "name")?, role(&params)?, availability(&params)?);
     let is_auto_offline = params.truth("auto_offline");
-    let who = agent.clone();
+    let (who, ctx) = (agent.clone(), agent.ctx());
     let made = hub.db.write(move |tx| {
         let user = known(tx, &who, number.0)?;
         // An owner is an administrator already.
         let role = role.filter(|role| !(*role == Role::Admin && user.role == Role::Owner));
         let change =
             users::Update { name: name.clone(), role, availability, is_auto_offline, ..users::Update::default() };
-        users::update(tx, who.tenant.live(), user.id, &change)
+        users::update(tx, (who.tenant.live(), &ctx), user.id, &change)
     });
     let made = made.await?;
     Ok(Json(shapes::agent(&agent.scene().shown(made), agent.account().0)))
@@ -119,9 +119,10 @@ pub async fn update(
 
 pub async fn dismiss(State(hub): State<Hub>, agent: Agent, Path((_, number)): OfAccount) -> Result<StatusCode> {
     agent.admin()?;
+    let ctx = agent.ctx();
     let done = hub.db.write(move |tx| {
         let id = known(tx, &agent, number.0)?.id;
-        users::dismiss(tx, agent.tenant.live(), id)
+        users::dismiss(tx, (agent.tenant.live(), &ctx), id)
     });
     done.await?;
     Ok(StatusCode::OK)
@@ -173,7 +174,8 @@ pub async fn update_profile(State(hub): State<Hub>, agent: Agent, params: Params
         }
         change.password_hash = hashed(&hub, Some(password)).await?;
     }
-    let user = hub.db.write(move |tx| users::update(tx, live, id, &change)).await.map_err(taken)?;
+    let ctx = agent.ctx();
+    let user = hub.db.write(move |tx| users::update(tx, (live, &ctx), id, &change)).await.map_err(taken)?;
     profile_of(&hub, &agent, &user).await
 }
 

@@ -138,7 +138,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
     let (digest, prefix) = (text.digest(), text.display_prefix().to_owned());
     let command = CreateKey { name, description, digest, prefix, scopes, expires_at };
     let secret = (TEXT, text.expose().to_owned());
-    let verb = move |tx: &mut tieline_db::Tx, ctx: &tieline_core::ctx::Ctx| keys::create(tx, ctx.tenant, &command);
+    let verb = move |tx: &mut tieline_db::Tx, ctx: &tieline_core::ctx::Ctx| keys::create(tx, ctx, &command);
     shared::once_with_secret(&hub, &caller, &body.0, secret, with_text, verb).await
 }
 
@@ -174,8 +174,8 @@ async fn update(
         (command, scopes(body).not_null().optional())
     })?;
     command.scopes = names.map(|names| set(&names)).transpose()?;
-    let (tenant, granter) = (caller.tenant(), *caller.scopes());
-    let key = hub.db.write(move |tx| keys::update(tx, tenant, id, &granter, &command)).await?;
+    let (ctx, granter) = (caller.ctx(), *caller.scopes());
+    let key = hub.db.write(move |tx| keys::update(tx, &ctx, id, &granter, &command)).await?;
     Ok(Json((&key).into()))
 }
 
@@ -186,8 +186,8 @@ async fn update(
     responses((status = 204, description = "Revoked")))]
 async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(KeyId,)>) -> Result<NoContent> {
     caller.needs(Scope::SettingsWrite)?;
-    let tenant = caller.tenant();
-    hub.db.write(move |tx| keys::revoke(tx, tenant, id)).await?;
+    let ctx = caller.ctx();
+    hub.db.write(move |tx| keys::revoke(tx, &ctx, id)).await?;
     Ok(NoContent)
 }
 
@@ -216,6 +216,7 @@ async fn rotate(
     let command =
         RotateKey { digest: text.digest(), prefix: text.display_prefix().to_owned(), overlap_us: seconds * 1_000_000 };
     let secret = (TEXT, text.expose().to_owned());
-    let verb = move |tx: &mut tieline_db::Tx, _: &_| keys::rotate(tx, tenant, id, &granter, &command);
+    let verb =
+        move |tx: &mut tieline_db::Tx, ctx: &tieline_core::ctx::Ctx| keys::rotate(tx, ctx, id, &granter, &command);
     shared::once_with_secret(&hub, &caller, &body.0, secret, with_text, verb).await
 }

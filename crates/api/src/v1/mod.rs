@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 pub mod attachments;
+pub mod audit;
 pub mod automations;
 pub mod contacts;
 pub mod conversations;
@@ -49,6 +50,7 @@ pub fn router() -> OpenApiRouter<Hub> {
         .merge(attachments::router())
         .merge(conversations::router())
         .merge(api_keys::router())
+        .merge(audit::router())
         .merge(automations::router())
         .merge(contacts::router())
         .merge(custom_fields::router())

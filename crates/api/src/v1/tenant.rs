@@ -95,7 +95,7 @@ async fn update(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
         let detail = "What a tenant sets for itself belongs to the live tenant; use a live key to change it.";
         return Err(Error::new(Kind::Forbidden, "live_key_needed", detail).into());
     }
-    let live = tenant.id;
+    let (live, ctx) = (tenant.id, caller.ctx());
     let changed: std::result::Result<_, Error> = hub
         .db
         .write(move |tx| {
@@ -105,7 +105,7 @@ async fn update(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
                 monthly_quota: quota.unwrap_or(now.monthly_quota),
                 log_bodies: log_bodies.unwrap_or(now.log_bodies),
             };
-            tenants::wish(tx, live, &wishes)
+            tenants::wish(tx, (live, &ctx), &wishes)
         })
         .await;
     Ok(Json(changed?.into()))

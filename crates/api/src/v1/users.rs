@@ -115,7 +115,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
     command.access_token_hash = Sha256::digest(token.as_bytes()).into();
     command.access_token_sealed = hub.keyring.seal(token.as_bytes(), ACCESS_TOKEN_CONTEXT, hub.random()?)?;
     let render = |user: &User| created(format!("/v1/users/{}", user.id), &UserView::from(user));
-    shared::once(&hub, &caller, &body.0, render, move |tx, _| users::create(tx, live, &command)).await
+    shared::once(&hub, &caller, &body.0, render, move |tx, ctx| users::create(tx, (live, ctx), &command)).await
 }
 
 /// Show a user
@@ -151,6 +151,7 @@ async fn update(
         (command, password(body.string("password")).not_null().optional())
     })?;
     command.password_hash = hashed(&hub, password).await?;
-    let user = hub.db.write(move |tx| users::update(tx, live, id, &command)).await?;
+    let ctx = caller.ctx();
+    let user = hub.db.write(move |tx| users::update(tx, (live, &ctx), id, &command)).await?;
     Ok(Json((&user).into()))
 }

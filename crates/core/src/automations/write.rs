@@ -7,7 +7,8 @@ use crate::error::FieldError;
 use crate::events::numbering;
 use crate::ids::AutomationId;
 use crate::installation::change_configuration;
-use crate::{Error, Kind, Result, teams, tenants, users};
+use crate::{Error, Kind, Result, audit, teams, tenants, users};
+use serde_json::json;
 use tieline_db::{Tx, params};
 
 /// Rules of a tenant, on or off.
@@ -73,6 +74,7 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Automation> {
         now
     ];
     tx.execute(sql::INSERT, &row)?;
+    audit::note(tx, ctx, "automation.created", id, json!({"name": cmd.name}))?;
     change_configuration(tx)?;
     get(tx, ctx.tenant, id)
 }
@@ -106,6 +108,14 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, id: AutomationId, cmd: &Update) -> Result<
         now
     ];
     tx.execute(sql::UPDATE, &row)?;
+    let changed = audit::changed(&[
+        ("name", cmd.name.as_ref().is_some_and(|name| *name != before.name)),
+        ("description", cmd.description.as_ref().is_some_and(|text| *text != before.description)),
+        ("trigger", cmd.trigger.is_some_and(|trigger| trigger != before.trigger)),
+        ("branches", cmd.branches.is_some()),
+        ("isActive", is_active != before.is_active),
+    ]);
+    audit::note(tx, ctx, "automation.updated", id, changed)?;
     change_configuration(tx)?;
     get(tx, ctx.tenant, id)
 }
@@ -114,7 +124,8 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, id: AutomationId, cmd: &Update) -> Result<
 ///
 /// Errors: `not_found`.
 pub fn delete(tx: &mut Tx, ctx: &Ctx, id: AutomationId) -> Result<()> {
-    get(tx, ctx.tenant, id)?;
+    let rule = get(tx, ctx.tenant, id)?;
+    audit::note(tx, ctx, "automation.deleted", id, json!({"name": rule.name}))?;
     tx.execute(sql::DELETE, &params![ctx.tenant.0, id.0])?;
     change_configuration(tx)
 }

@@ -6,7 +6,8 @@ use crate::ids::{BotId, EndpointId, InboxId};
 use crate::inboxes::Hook;
 use crate::installation::change_configuration;
 use crate::webhooks::{self, CreateEndpoint, RotateSecret, UpdateEndpoint};
-use crate::{Error, Result, inboxes, tenants};
+use crate::{Error, Result, audit, inboxes, tenants};
+use serde_json::json;
 use tieline_db::{Tx, params};
 
 /// Most bots of a partition.
@@ -89,6 +90,7 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Bot> {
         now
     ];
     tx.execute(sql::INSERT, &params)?;
+    audit::note(tx, ctx, "bot.created", id, json!({"name": cmd.name}))?;
     change_configuration(tx)?;
     get(tx, ctx.tenant, id)
 }
@@ -122,6 +124,13 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, id: BotId, cmd: &Update) -> Result<Bot> {
     let endpoint = endpoint.map(|id| id.0);
     let config = cmd.config.as_ref().unwrap_or(&bot.config);
     tx.execute(sql::UPDATE, &params![ctx.tenant.0, id.0, name, description, endpoint, config, now])?;
+    let changed = audit::changed(&[
+        ("name", *name != bot.name),
+        ("description", *description != bot.description),
+        ("url", cmd.hook.is_some()),
+        ("config", *config != bot.config),
+    ]);
+    audit::note(tx, ctx, "bot.updated", id, changed)?;
     change_configuration(tx)?;
     get(tx, ctx.tenant, id)
 }
@@ -132,6 +141,7 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, id: BotId, cmd: &Update) -> Result<Bot> {
 pub fn set_token(tx: &mut Tx, ctx: &Ctx, id: BotId, token: &Tokens) -> Result<Bot> {
     let now = tx.now();
     tx.execute(sql::SET_TOKEN, &params![ctx.tenant.0, id.0, token.hash.as_slice(), &token.sealed, now])?;
+    audit::note(tx, ctx, "bot.token_replaced", id, json!({}))?;
     change_configuration(tx)?;
     get(tx, ctx.tenant, id)
 }
@@ -146,6 +156,7 @@ pub fn set_secret(tx: &mut Tx, ctx: &Ctx, id: BotId, secret: &[u8], prefix: &str
         webhooks::rotate(tx, ctx, &RotateSecret { id, secret, secret_prefix, overlap_us: 0 })?;
     }
     tx.execute(sql::SET_SECRET, &params![ctx.tenant.0, id.0, secret, now])?;
+    audit::note(tx, ctx, "bot.secret_rotated", id, json!({}))?;
     change_configuration(tx)?;
     get(tx, ctx.tenant, id)
 }
@@ -155,7 +166,9 @@ pub fn set_secret(tx: &mut Tx, ctx: &Ctx, id: BotId, secret: &[u8], prefix: &str
 /// Errors: `not_found`.
 pub fn delete(tx: &mut Tx, ctx: &Ctx, id: BotId) -> Result<()> {
     tenants::lock(tx, ctx.tenant)?;
-    if let Some(endpoint) = get(tx, ctx.tenant, id)?.endpoint {
+    let bot = get(tx, ctx.tenant, id)?;
+    audit::note(tx, ctx, "bot.deleted", id, json!({"name": bot.name}))?;
+    if let Some(endpoint) = bot.endpoint {
         webhooks::delete(tx, ctx, endpoint)?;
     }
     tx.lock(&sql::LOCK_CONVERSATIONS, &params![ctx.tenant.0, id.0])?;
@@ -174,6 +187,8 @@ pub fn set_on(tx: &mut Tx, ctx: &Ctx, inbox: InboxId, bot: Option<BotId>) -> Res
     let bot = bot.map(|bot| get(tx, ctx.tenant, bot)).transpose()?;
     let (before, now) = (super::on(tx, ctx.tenant, inbox)?, tx.now());
     tx.execute(sql::SET_ON, &params![ctx.tenant.0, inbox.0, bot.as_ref().map(|bot| bot.id.0), now])?;
+    let set = bot.as_ref().map(|bot| bot.id.to_string());
+    audit::note(tx, ctx, "inbox.updated", inbox, json!({"changed": ["botId"], "botId": set}))?;
     for bot in before.into_iter().chain(bot) {
         let inboxes = inboxes_of(tx, ctx, bot.id)?;
         if let Some(endpoint) = bot.endpoint {

@@ -4,7 +4,8 @@ use super::validate::{Entity, FIELDS_LIMIT, FieldType, SelectOption, check_optio
 use super::{Field, get, sql};
 use crate::ctx::Ctx;
 use crate::ids::FieldId;
-use crate::{Error, Result};
+use crate::{Error, Result, audit};
+use serde_json::json;
 use tieline_db::{Tx, params};
 
 /// A new custom field, its key and options checked.
@@ -55,6 +56,7 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Field> {
         let detail = "A contact or a conversation has at most 100 custom fields; delete one first.";
         return Err(Error::conflict("custom_field_limit_reached", detail));
     }
+    audit::note(tx, ctx, "custom_field.created", id, json!({"key": cmd.key, "entity": entity}))?;
     get(tx, ctx.tenant, id)
 }
 
@@ -82,6 +84,8 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, id: FieldId, cmd: &Update) -> Result<Field
     check_options(field.definition.field_type, options, "/options")?;
     let (options, now) = (stored(options)?, tx.now());
     tx.execute(sql::UPDATE, &params![ctx.tenant.0, id.0, name, &options, now])?;
+    let changed = [("name", cmd.name.is_some()), ("options", cmd.options.is_some())];
+    audit::note(tx, ctx, "custom_field.updated", id, audit::changed(&changed))?;
     get(tx, ctx.tenant, id)
 }
 
@@ -104,7 +108,8 @@ pub fn describe(
 
 /// Deletes a custom field. Values that records hold stay in them, but no request writes them any more.
 pub fn delete(tx: &mut Tx, ctx: &Ctx, id: FieldId) -> Result<()> {
-    get(tx, ctx.tenant, id)?;
+    let field = get(tx, ctx.tenant, id)?;
+    audit::note(tx, ctx, "custom_field.deleted", id, json!({"key": field.definition.key}))?;
     tx.execute(sql::DELETE, &params![ctx.tenant.0, id.0])?;
     Ok(())
 }

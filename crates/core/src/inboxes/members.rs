@@ -5,7 +5,7 @@ use crate::ctx::Ctx;
 use crate::ids::{InboxId, TenantId, UserId};
 use crate::installation::change_configuration;
 use crate::teams::MEMBERS_LIMIT;
-use crate::{Error, Result, tenants, users};
+use crate::{Error, Result, audit, tenants, users};
 use tieline_db::{Read, Tx, params};
 
 /// The users of an inbox.
@@ -32,6 +32,7 @@ pub fn set_members(tx: &mut Tx, ctx: &Ctx, inbox: InboxId, wanted: &[UserId]) ->
         }
         tx.execute(sql::ADD_MEMBER, &params![ctx.tenant.0, inbox.0, user.0])?;
     }
+    audit::note(tx, ctx, "inbox.updated", inbox, audit::changed(&[("memberIds", true)]))?;
     change_configuration(tx)?;
     Ok(())
 }

@@ -7,7 +7,8 @@ use crate::events::{Change, Event, emit};
 use crate::ids::{EndpointId, InboxId, TeamId};
 use crate::installation::change_configuration;
 use crate::webhooks::{self, CreateEndpoint, Format};
-use crate::{Error, Result, teams, tenants};
+use crate::{Error, Result, audit, teams, tenants};
+use serde_json::json;
 use tieline_db::{Tx, params};
 
 /// The webhook of an inbox; the URL was checked by the egress guard, the secret made and sealed at the edge.
@@ -99,6 +100,7 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Made> {
     )?;
     let inbox = get(tx, ctx.tenant, id)?;
     emit(tx, ctx, &Event::InboxCreated { inbox: &inbox }, None)?;
+    audit::note(tx, ctx, "inbox.created", id, json!({"name": cmd.name}))?;
     Ok(Made { inbox, new_hook: endpoint.is_some() })
 }
 
@@ -174,6 +176,8 @@ fn announce(tx: &mut Tx, ctx: &Ctx, before: &Inbox, after: &Inbox) -> Result<()>
     }
     if !changes.is_empty() {
         emit(tx, ctx, &Event::InboxUpdated { inbox: after, changes: &changes }, None)?;
+        let changed: Vec<(&str, bool)> = changes.iter().map(|change| (change.field, true)).collect();
+        audit::note(tx, ctx, "inbox.updated", after.id, audit::changed(&changed))?;
     }
     Ok(())
 }
@@ -193,7 +197,7 @@ pub fn delete(tx: &mut Tx, ctx: &Ctx, id: InboxId) -> Result<()> {
     }
     tx.execute(sql::DELETE, &params)?;
     tx.execute(sql::FORGET_CALLS, &params)?;
-    Ok(())
+    audit::note(tx, ctx, "inbox.deleted", id, json!({"name": inbox.name}))
 }
 
 fn add_hook(tx: &mut Tx, ctx: &Ctx, inbox: InboxId, name: &str, hook: &Hook) -> Result<EndpointId> {

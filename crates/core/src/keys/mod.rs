@@ -7,12 +7,14 @@ mod write;
 
 pub use write::{OVERLAP_LIMIT_SECONDS, RotateKey, UpdateKey, may_grant, note_used, revoke, rotate, update};
 
+use crate::audit::{self, By};
 use crate::ids::{KeyId, TenantId};
 use crate::installation::change_configuration;
 use crate::page::Page;
 use crate::tenants::{self, Tenant};
 use crate::{Error, Result};
 use scopes::Scopes;
+use serde_json::json;
 use tieline_db::{Read, Row, Tx, params};
 use token::KeyDigest;
 
@@ -78,7 +80,9 @@ fn key(row: &Row) -> tieline_db::Result<Key> {
 }
 
 /// Adds a key to a partition.
-pub fn create(tx: &mut Tx, tenant: TenantId, cmd: &CreateKey) -> Result<Key> {
+pub fn create<'a>(tx: &mut Tx, by: impl Into<By<'a>>, cmd: &CreateKey) -> Result<Key> {
+    let by = by.into();
+    let tenant = by.tenant;
     let (id, now) = (KeyId::from_uuid(tx.new_id()), tx.now());
     let scopes = cmd.scopes.to_string();
     tx.execute(
@@ -95,6 +99,7 @@ pub fn create(tx: &mut Tx, tenant: TenantId, cmd: &CreateKey) -> Result<Key> {
             now
         ],
     )?;
+    audit::note(tx, by, "api_key.created", id, json!({"name": cmd.name, "scopes": scopes}))?;
     change_configuration(tx)?;
     get(tx, tenant, id)
 }

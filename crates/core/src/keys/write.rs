@@ -1,11 +1,13 @@
 //! Changing, revoking and rotating keys, and writing down when they were used.
 
 use super::{CreateKey, Key, create, get, sql};
+use crate::audit::{self, By};
 use crate::ids::{KeyId, TenantId};
 use crate::installation::change_configuration;
 use crate::keys::scopes::Scopes;
 use crate::keys::token::KeyDigest;
 use crate::{Error, Kind, Result};
+use serde_json::json;
 use tieline_db::{Param, Tx, params};
 
 /// Longest that a rotated key goes on working, seconds (contract D4's bound for secrets).
@@ -51,7 +53,9 @@ pub fn may_grant(granter: &Scopes, scopes: &Scopes) -> Result<()> {
 /// Changes a key; `granter` is what the caller may do. Holds with the next request.
 ///
 /// Errors: those of [`may_grant`], for new scopes and for switching a key on.
-pub fn update(tx: &mut Tx, tenant: TenantId, id: KeyId, granter: &Scopes, cmd: &UpdateKey) -> Result<Key> {
+pub fn update<'a>(tx: &mut Tx, by: impl Into<By<'a>>, id: KeyId, granter: &Scopes, cmd: &UpdateKey) -> Result<Key> {
+    let by = by.into();
+    let tenant = by.tenant;
     let key = get(tx, tenant, id)?;
     let scopes = cmd.scopes.unwrap_or(key.scopes);
     if cmd.scopes.is_some() || cmd.is_active == Some(true) {
@@ -62,13 +66,24 @@ pub fn update(tx: &mut Tx, tenant: TenantId, id: KeyId, granter: &Scopes, cmd: &
     let is_active = cmd.is_active.unwrap_or(key.is_active);
     let (scopes, now) = (scopes.to_string(), tx.now());
     tx.execute(sql::UPDATE, &params![tenant.0, id.0, name, description, is_active, &scopes, now])?;
+    let mut changed = audit::changed(&[
+        ("name", *name != key.name),
+        ("description", *description != key.description),
+        ("isActive", is_active != key.is_active),
+        ("scopes", cmd.scopes.is_some()),
+    ]);
+    (changed["isActive"], changed["scopes"]) = (is_active.into(), scopes.into());
+    audit::note(tx, by, "api_key.updated", id, changed)?;
     change_configuration(tx)?;
     get(tx, tenant, id)
 }
 
 /// Deletes a key; it stops with the next request.
-pub fn revoke(tx: &mut Tx, tenant: TenantId, id: KeyId) -> Result<()> {
-    get(tx, tenant, id)?;
+pub fn revoke<'a>(tx: &mut Tx, by: impl Into<By<'a>>, id: KeyId) -> Result<()> {
+    let by = by.into();
+    let tenant = by.tenant;
+    let key = get(tx, tenant, id)?;
+    audit::note(tx, by, "api_key.revoked", id, json!({"name": key.name}))?;
     tx.execute(sql::DELETE, &params![tenant.0, id.0])?;
     change_configuration(tx)?;
     Ok(())
@@ -77,7 +92,9 @@ pub fn revoke(tx: &mut Tx, tenant: TenantId, id: KeyId) -> Result<()> {
 /// Makes a second key like this one and ends this one after the overlap; answers the new key.
 ///
 /// Errors: `key_inactive` for a key that does not work; those of [`may_grant`].
-pub fn rotate(tx: &mut Tx, tenant: TenantId, id: KeyId, granter: &Scopes, cmd: &RotateKey) -> Result<Key> {
+pub fn rotate<'a>(tx: &mut Tx, by: impl Into<By<'a>>, id: KeyId, granter: &Scopes, cmd: &RotateKey) -> Result<Key> {
+    let by = by.into();
+    let tenant = by.tenant;
     let key = get(tx, tenant, id)?;
     may_grant(granter, &key.scopes)?;
     let now = tx.now();
@@ -87,6 +104,7 @@ pub fn rotate(tx: &mut Tx, tenant: TenantId, id: KeyId, granter: &Scopes, cmd: &
     let ends = now.saturating_add(cmd.overlap_us);
     let ends = key.expires_at.map_or(ends, |at| at.min(ends));
     tx.execute(sql::END, &params![tenant.0, id.0, ends, now])?;
+    audit::note(tx, by, "api_key.rotated", id, json!({"name": key.name}))?;
     let next = CreateKey {
         name: key.name,
         description: key.description,
@@ -95,7 +113,7 @@ pub fn rotate(tx: &mut Tx, tenant: TenantId, id: KeyId, granter: &Scopes, cmd: &
         scopes: key.scopes,
         expires_at: key.expires_at,
     };
-    create(tx, tenant, &next)
+    create(tx, by, &next)
 }
 
 /// Notes when keys were last used. What nodes keep in memory stays as it is.

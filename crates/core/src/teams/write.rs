@@ -4,7 +4,8 @@ use super::{Mode, Team, get, sql};
 use crate::ctx::Ctx;
 use crate::ids::{TeamId, TenantId, UserId};
 use crate::installation::change_configuration;
-use crate::{Error, FieldError, Result, tenants, users};
+use crate::{Error, FieldError, Result, audit, tenants, users};
+use serde_json::json;
 use tieline_db::{Read, Tx, params};
 
 /// Most members of a team.
@@ -71,6 +72,7 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Team> {
         set_default(tx, ctx, id, true)?;
     }
     change_configuration(tx)?;
+    audit::note(tx, ctx, "team.created", id, json!({"name": cmd.name}))?;
     get(tx, ctx.tenant, id)
 }
 
@@ -98,6 +100,14 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, id: TeamId, cmd: &Update) -> Result<Team> 
     if let Some(is_default) = cmd.is_default {
         set_default(tx, ctx, id, is_default)?;
     }
+    let changed = audit::changed(&[
+        ("name", *name != team.name),
+        ("description", *description != team.description),
+        ("memberIds", cmd.members.is_some()),
+        ("isDefault", cmd.is_default.is_some_and(|is_default| is_default != team.is_default)),
+        ("assignment", (mode, capacity) != (team.mode, team.capacity)),
+    ]);
+    audit::note(tx, ctx, "team.updated", id, changed)?;
     get(tx, ctx.tenant, id)
 }
 
@@ -114,6 +124,7 @@ pub fn add_members(tx: &mut Tx, ctx: &Ctx, id: TeamId, users: &[UserId]) -> Resu
         return Err(Error::field("/memberIds", "too_many", "A team has at most 1000 members."));
     }
     add(tx, ctx, id, &fresh)?;
+    audit::note(tx, ctx, "team.updated", id, audit::changed(&[("memberIds", true)]))?;
     Ok(fresh)
 }
 
@@ -125,13 +136,14 @@ pub fn remove_members(tx: &mut Tx, ctx: &Ctx, id: TeamId, users: &[UserId]) -> R
     for user in users.iter().take(MEMBERS_LIMIT) {
         tx.execute(sql::REMOVE_MEMBER, &params![ctx.tenant.0, id.0, user.0])?;
     }
-    Ok(())
+    audit::note(tx, ctx, "team.updated", id, audit::changed(&[("memberIds", true)]))
 }
 
 /// Deletes a team: its conversations and inboxes go on without one, and a tenant whose default it was has none. No event
 /// per conversation.
 pub fn delete(tx: &mut Tx, ctx: &Ctx, id: TeamId) -> Result<()> {
-    get(tx, ctx.tenant, id)?;
+    let team = get(tx, ctx.tenant, id)?;
+    audit::note(tx, ctx, "team.deleted", id, json!({"name": team.name}))?;
     set_default(tx, ctx, id, false)?;
     for statement in [sql::LEAVE_CONVERSATIONS, sql::LEAVE_INBOXES, sql::CLEAR_MEMBERS, sql::DELETE] {
         tx.execute(statement, &params![ctx.tenant.0, id.0])?;

@@ -1,9 +1,11 @@
 //! Making and changing tenants: the operator's verbs, and the one of the tenant's owner.
 
 use super::{Mode, Plan, Tenant, Wishes, by_slug, get, sql};
+use crate::audit::{self, By};
 use crate::ids::TenantId;
 use crate::installation::change_configuration;
 use crate::{Error, FieldError, Result};
+use serde_json::json;
 use tieline_db::{Tx, params};
 
 /// A new tenant.
@@ -88,6 +90,7 @@ pub fn create(tx: &mut Tx, cmd: &CreateTenant) -> Result<Tenant> {
             ],
         )?;
     }
+    audit::note(tx, TenantId(live), "tenant.created", TenantId(live), json!({"slug": cmd.slug, "name": cmd.name}))?;
     change_configuration(tx)?;
     get(tx, TenantId(live))
 }
@@ -114,15 +117,22 @@ pub fn update(tx: &mut Tx, slug: &str, cmd: &UpdateTenant) -> Result<Tenant> {
             tx.now()
         ],
     )?;
+    let changed = audit::changed(&[("name", *name != now.name), ("plan", *plan != now.plan)]);
+    audit::note(tx, now.id, "tenant.updated", now.id, changed)?;
     change_configuration(tx)?;
     get(tx, now.id)
 }
 
 /// Sets what a live tenant wants for itself; holds within a second on every node.
-pub fn wish(tx: &mut Tx, live: TenantId, wishes: &Wishes) -> Result<Tenant> {
+pub fn wish<'a>(tx: &mut Tx, by: impl Into<By<'a>>, wishes: &Wishes) -> Result<Tenant> {
+    let by = by.into();
+    let live = by.tenant;
     let now = tx.now();
     let Wishes { requests_per_minute, monthly_quota, log_bodies } = wishes;
     tx.execute(sql::UPDATE_WISHES, &params![live.0, *requests_per_minute, *monthly_quota, *log_bodies, now])?;
+    let detail =
+        json!({"requestsPerMinute": requests_per_minute, "monthlyQuota": monthly_quota, "logBodies": log_bodies});
+    audit::note(tx, by, "tenant.updated", live, detail)?;
     change_configuration(tx)?;
     get(tx, live)
 }

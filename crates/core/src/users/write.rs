@@ -1,9 +1,11 @@
 //! Making and changing users.
 
 use super::{Availability, Role, User, get, sql};
+use crate::audit::{self, By};
 use crate::ids::{TenantId, UserId};
 use crate::installation::change_configuration;
 use crate::{Error, Result};
+use serde_json::json;
 use tieline_db::{Tx, params};
 
 /// A new user; hashes and seals were made at the edge.
@@ -51,7 +53,9 @@ pub struct Update {
 /// Adds a user to a live tenant.
 ///
 /// Errors: `user_exists` (with `userId`).
-pub fn create(tx: &mut Tx, live: TenantId, cmd: &Create) -> Result<User> {
+pub fn create<'a>(tx: &mut Tx, by: impl Into<By<'a>>, cmd: &Create) -> Result<User> {
+    let by = by.into();
+    let live = by.tenant;
     let (id, number, now) = (UserId::from_uuid(tx.new_id()), tx.take_number()?, tx.now());
     let params = params![
         live.0,
@@ -70,6 +74,7 @@ pub fn create(tx: &mut Tx, live: TenantId, cmd: &Create) -> Result<User> {
         let owner = tx.opt(sql::BY_EMAIL, &params![live.0, &cmd.email], super::user)?;
         return Err(owner.into_iter().fold(error, |error, user| error.with("userId", user.id)));
     }
+    audit::note(tx, by, "user.created", id, json!({"name": cmd.name, "role": cmd.role.as_str()}))?;
     change_configuration(tx)?;
     get(tx, live, id)
 }
@@ -77,7 +82,9 @@ pub fn create(tx: &mut Tx, live: TenantId, cmd: &Create) -> Result<User> {
 /// Changes a user of a live tenant.
 ///
 /// Errors: `last_owner` when no active owner would be left; `user_exists` (with `userId`) for another's email.
-pub fn update(tx: &mut Tx, live: TenantId, id: UserId, cmd: &Update) -> Result<User> {
+pub fn update<'a>(tx: &mut Tx, by: impl Into<By<'a>>, id: UserId, cmd: &Update) -> Result<User> {
+    let by = by.into();
+    let live = by.tenant;
     tx.execute(sql::LOCK_TENANT, &params![live.0])?;
     let user = get(tx, live, id)?;
     let name = cmd.name.as_ref().unwrap_or(&user.name);
@@ -109,6 +116,19 @@ pub fn update(tx: &mut Tx, live: TenantId, id: UserId, cmd: &Update) -> Result<U
         cmd.ui_settings.as_ref().unwrap_or(&user.ui_settings)
     ];
     tx.execute(sql::UPDATE, &params)?;
+    // How they show themselves is their own affair.
+    let members = [
+        ("name", *name != user.name),
+        ("role", role != user.role),
+        ("isActive", is_active != user.is_active),
+        ("password", cmd.password_hash.is_some()),
+        ("email", *email != user.email),
+    ];
+    if members.iter().any(|(_, differs)| *differs) {
+        let mut changed = audit::changed(&members);
+        (changed["role"], changed["isActive"]) = (role.as_str().into(), is_active.into());
+        audit::note(tx, by, "user.updated", id, changed)?;
+    }
     change_configuration(tx)?;
     get(tx, live, id)
 }
@@ -117,8 +137,10 @@ pub fn update(tx: &mut Tx, live: TenantId, id: UserId, cmd: &Update) -> Result<U
 /// event per conversation.
 ///
 /// Errors: `not_found`; `last_owner`.
-pub fn dismiss(tx: &mut Tx, live: TenantId, id: UserId) -> Result<()> {
-    update(tx, live, id, &Update { is_active: Some(false), ..Update::default() })?;
+pub fn dismiss<'a>(tx: &mut Tx, by: impl Into<By<'a>>, id: UserId) -> Result<()> {
+    let by = by.into();
+    let live = by.tenant;
+    update(tx, by, id, &Update { is_active: Some(false), ..Update::default() })?;
     for statement in [sql::LEAVE_TEAMS, sql::LEAVE_INBOXES, sql::LEAVE_PARTICIPANTS, sql::LEAVE_CONVERSATIONS] {
         tx.execute(statement, &params![live.0, id.0])?;
     }

@@ -5,8 +5,8 @@ use crate::ctx::Ctx;
 use crate::events::numbering;
 use crate::ids::{EndpointId, InboxId};
 use crate::installation::change_configuration;
-use crate::tenants;
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, audit, tenants};
+use serde_json::json;
 use tieline_db::{Tx, params};
 
 /// A new endpoint; every member has been checked at the edge, the URL by the egress guard.
@@ -106,6 +106,7 @@ pub(crate) fn insert(tx: &mut Tx, ctx: &Ctx, cmd: &CreateEndpoint) -> Result<End
     if cmd.format == Format::Chatwoot {
         tenants::keep_state(tx, ctx.tenant)?;
     }
+    audit::note(tx, ctx, "webhook.created", id, json!({"name": cmd.name}))?;
     change_configuration(tx)?;
     get(tx, ctx.tenant, id)
 }

@@ -4,7 +4,8 @@ use super::{get, sql};
 use crate::ctx::Ctx;
 use crate::ids::EndpointId;
 use crate::installation::change_configuration;
-use crate::{Result, tenants};
+use crate::{Result, audit, tenants};
+use serde_json::json;
 use tieline_db::{Tx, params};
 
 /// Removes an endpoint at once; its sender drops it, so nothing more is sent. Its deliveries cannot be reached any more
@@ -13,7 +14,8 @@ use tieline_db::{Tx, params};
 /// Errors: `not_found`.
 pub fn delete(tx: &mut Tx, ctx: &Ctx, id: EndpointId) -> Result<()> {
     tenants::lock(tx, ctx.tenant)?; // as every verb that changes endpoints, inboxes and bots together
-    get(tx, ctx.tenant, id)?;
+    let endpoint = get(tx, ctx.tenant, id)?;
+    audit::note(tx, ctx, "webhook.deleted", id, json!({"name": endpoint.name}))?;
     let now = tx.now();
     tx.execute(sql::DELETE, &params![ctx.tenant.0, id.0])?;
     tx.execute(sql::INSERT_DELETED, &params![ctx.tenant.0, id.0, now])?;

@@ -2,9 +2,11 @@
 
 use super::{Endpoint, get, sql};
 use crate::Result;
+use crate::audit;
 use crate::ctx::Ctx;
 use crate::ids::EndpointId;
 use crate::installation::change_configuration;
+use serde_json::json;
 use tieline_db::{Tx, params};
 
 /// A new secret, made and sealed at the edge.
@@ -29,6 +31,7 @@ pub fn rotate(tx: &mut Tx, ctx: &Ctx, cmd: &RotateSecret) -> Result<Endpoint> {
     let until = (cmd.overlap_us > 0).then_some(now + cmd.overlap_us);
     let params = params![ctx.tenant.0, cmd.id.0, &cmd.secret, &cmd.secret_prefix, until, now];
     tx.execute(sql::ROTATE, &params)?;
+    audit::note(tx, ctx, "webhook.secret_rotated", cmd.id, json!({}))?;
     change_configuration(tx)?;
     get(tx, ctx.tenant, cmd.id)
 }

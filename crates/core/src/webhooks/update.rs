@@ -2,6 +2,7 @@
 
 use super::create::is_new_url;
 use super::{DisabledReason, Endpoint, get, sql};
+use crate::audit;
 use crate::ctx::Ctx;
 use crate::deliveries;
 use crate::events::{self, Event, numbering};
@@ -79,6 +80,18 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, id: EndpointId, cmd: &UpdateEndpoint) -> R
         now
     ];
     tx.execute(sql::UPDATE, &params)?;
+    let mut changed = audit::changed(&[
+        ("name", cmd.name.is_some()),
+        ("description", cmd.description.is_some()),
+        ("url", cmd.url.is_some()),
+        ("events", cmd.events.is_some()),
+        ("isActive", cmd.is_active.is_some()),
+        ("maxAttempts", cmd.max_attempts.is_some()),
+        ("inboxIds", cmd.inboxes.is_some()),
+        ("headerPrefix", cmd.header_prefix.is_some()),
+    ]);
+    changed["isActive"] = cmd.is_active.into();
+    audit::note(tx, ctx, "webhook.updated", id, changed)?;
     let mut switched_on = false;
     match cmd.is_active {
         None => {}

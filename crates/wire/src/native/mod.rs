@@ -1,6 +1,7 @@
 //! The native shapes: `/v1` and webhooks of format `native`.
 
 pub mod api_key;
+pub mod audit;
 pub mod automation;
 pub mod contact;
 pub mod conversation;
