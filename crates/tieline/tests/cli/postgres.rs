@@ -179,6 +179,95 @@ async fn a_plan_changed_by_a_command_holds_on_every_node() {
             until(client, status).await;
         }
     }
+    place.run(&["tenant", "update", "--slug", "acme", "--rate-limit", "100000", "--no-webhooks"]).ok();
+    for client in &clients {
+        let asks = async {
+            loop {
+                let webhook = json!({"name": "", "url": "https://receiver.example/", "events": ["message.received"]});
+                let (status, refused) = client.post("/v1/webhooks", &webhook).await;
+                match (status, refused["code"].as_str()) {
+                    (403, Some("webhooks_disabled")) => break,
+                    // Not known yet: then the empty name is what is wrong; or the rate of before.
+                    (422 | 429, _) => {}
+                    _ => panic!("{status} {refused}"),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, asks).await.expect("webhooks are refused");
+        assert_eq!(client.get("/v1/me").await.1["features"]["webhooks"], json!(false));
+    }
+    let [one, other] = nodes;
+    assert!(one.stop() && other.stop());
+}
+
+#[tokio::test]
+async fn a_dismissed_user_is_known_nowhere() {
+    let place = Place::on_postgres();
+    let key = place.key();
+    let user = ["user", "create", "--tenant", "acme", "--email", "bia@example.com", "--name", "Bia", "--role", "agent"];
+    let made = place.run(&[&user[..], &["--json"]].concat()).json();
+    let (one, other) = (place.serve(), place.serve());
+    assert_eq!(Client::new(&other.url, &key).get("/v1/me").await.0, 200);
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let profile = |node: &str| {
+        let token = made["accessToken"].as_str().unwrap();
+        answer(http.get(format!("{node}/api/v1/profile")).header("api_access_token", token))
+    };
+    for node in [&one, &other] {
+        assert_eq!(profile(&node.url).await.0, 200, "both remember the token");
+    }
+    let id = made["id"].as_str().unwrap();
+    let dismissed =
+        http.patch(format!("{}/v1/users/{id}", one.url)).bearer_auth(&key).json(&json!({"isActive": false}));
+    let (status, changed) = answer(dismissed).await;
+    assert_eq!(status, 200, "{changed}");
+    assert_eq!(profile(&one.url).await.0, 401, "at once where it was told");
+    let asks = async { while profile(&other.url).await.0 != 401 {} };
+    tokio::time::timeout(PATIENCE, asks).await.expect("the other one learns of it");
+    assert!(one.stop() && other.stop());
+}
+
+#[tokio::test]
+async fn a_changed_rule_is_followed_on_every_node() {
+    let place = Place::on_postgres();
+    let key = place.key();
+    let nodes = [place.serve(), place.serve()];
+    let clients = nodes.each_ref().map(|node| Client::new(&node.url, &key));
+    let rule = |tag: &str| json!([{"actions": [{"type": "add_tag", "tag": tag}]}]);
+    for tag in ["before", "after"] {
+        assert_eq!(clients[0].post("/v1/tags", &json!({"name": tag})).await.0, 201);
+    }
+    let made = json!({"name": "tag", "trigger": "message.received", "branches": rule("before")});
+    let (status, made) = clients[0].post("/v1/automations", &made).await;
+    assert_eq!(status, 201, "{made}");
+    let mut number = 0;
+    let mut tagged = async |client: &Client| {
+        number += 1;
+        let (status, opened) = client.open(&format!("order-{number}")).await;
+        assert_eq!(status, 201, "{opened}");
+        let path = format!("/v1/conversations/{}", opened["id"].as_str().unwrap());
+        loop {
+            let (_, shown) = client.get(&path).await;
+            if let Some(tag) = shown["tags"].as_array().and_then(|tags| tags.first()) {
+                return tag.as_str().unwrap().to_owned();
+            }
+        }
+    };
+    let asks = async {
+        for client in &clients {
+            assert_eq!(tagged(client).await, "before");
+        }
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let path = clients[0].at(&format!("/v1/automations/{}", made["id"].as_str().unwrap()));
+        let (status, changed) =
+            answer(http.patch(path).bearer_auth(&key).json(&json!({"branches": rule("after")}))).await;
+        assert_eq!(status, 200, "{changed}");
+        // Whichever node reacts: what happens after the change was committed follows it.
+        for client in clients.iter().cycle().take(8) {
+            assert_eq!(tagged(client).await, "after");
+        }
+    };
+    tokio::time::timeout(PATIENCE, asks).await.expect("rules are followed");
     let [one, other] = nodes;
     assert!(one.stop() && other.stop());
 }
