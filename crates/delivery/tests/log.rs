@@ -282,3 +282,35 @@ async fn nodes_that_fan_out_at_once_do_it_once() {
     }
     assert_eq!(given(&db, &endpoint).await, read);
 }
+
+/// Before version 3 of the schema an event entered under a negative position and got its place afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_an_older_schema_that_have_no_place_get_one_when_it_is_brought_up() {
+    let database = Database::create();
+    let old = Db::open(Config::postgres(&database.url, &MIGRATIONS[..2])).expect("opens");
+    let ids: Vec<EventId> = (0..4).map(|_| EventId::from_uuid(uuid::Uuid::now_v7())).collect();
+    let entered = ids.clone();
+    let enter = move |tx: &mut Tx| {
+        // Two that were numbered, and two more in the order in which they entered.
+        for (id, position) in entered.iter().zip([1i64, 2, -3, -4]) {
+            tx.execute(
+                "insert into events (position, id, tenant_id, type, actor, data, created_at) \
+                 values ($1, $2, 1, 'tag.created', '{}', '{}', 0)",
+                &params![position, id.0],
+            )?;
+        }
+        Ok::<_, Error>(())
+    };
+    old.write(enter).await.expect("events");
+    old.close();
+    let mut node = Node::on(&database);
+    let ctx = Ctx { tenant: tieline_core::ids::TenantId(1), ..tenant(&node.db).await };
+    node.work(&ctx).await;
+    assert_eq!(node.read, ids);
+    assert_eq!(node.position, 4);
+    let ctx = Ctx { random: no_random, ..Ctx::system(ctx.tenant, event::data) };
+    make(&node.db, &ctx, "later".into()).await;
+    node.work(&ctx).await;
+    assert_eq!(node.read.len(), 5);
+    assert!(node.position > 4, "{}", node.position);
+}
