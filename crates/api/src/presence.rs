@@ -88,12 +88,13 @@ mod tests {
         let (presence, tenant) = (Presence::default(), TenantId(1));
         assert_eq!(presence.touch(tenant, Person::User(7), 0), Some(USER_US));
         assert_eq!(presence.touch(tenant, Person::Contact(7), 0), None);
-        assert!(presence.is_here(tenant, Person::User(7), USER_US - 1));
-        assert!(!presence.is_here(tenant, Person::User(7), USER_US));
+        assert_eq!(presence.touch(tenant, Person::User(7), WRITTEN_EACH_US - 1), None, "written down a moment ago");
+        let until = WRITTEN_EACH_US + USER_US;
+        assert_eq!(presence.touch(tenant, Person::User(7), WRITTEN_EACH_US), Some(until));
+        assert!(presence.is_here(tenant, Person::User(7), until - 1));
+        assert!(!presence.is_here(tenant, Person::User(7), until));
         assert!(!presence.is_here(TenantId(2), Person::User(7), 0));
         assert_eq!(presence.contacts(tenant, CONTACT_US - 1), [7]);
         assert_eq!(presence.contacts(tenant, CONTACT_US), [0i64; 0]);
-        assert_eq!(presence.touch(tenant, Person::User(7), WRITTEN_EACH_US - 1), None, "written down a moment ago");
-        assert_eq!(presence.touch(tenant, Person::User(7), WRITTEN_EACH_US), Some(WRITTEN_EACH_US + USER_US));
     }
 }
