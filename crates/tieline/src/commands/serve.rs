@@ -18,7 +18,13 @@ pub async fn run(settings: Settings, how: Start) -> anyhow::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let owner = settings.owner.clone();
     let running = server::start(settings, how).await?;
-    let link = first_owner(&running, owner).await?;
+    let link = match first_owner(&running, owner).await {
+        Ok(link) => link,
+        Err(error) => {
+            running.shut_down().await?;
+            return Err(error);
+        }
+    };
     tracing::info!(address = %running.addr, "listening on http://{}", running.addr);
     if running.paused {
         tracing::warn!(
