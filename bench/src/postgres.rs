@@ -469,7 +469,7 @@ pub fn growth(options: &Options, report: &mut Report) -> anyhow::Result<()> {
         backlog(&url, size)?;
         let [claim, page, fire] = claims(&url)?;
         // The same once more, a few times, with the plans of all that it runs.
-        let asked = Asked { list: &list_of(3), reads: &reads[..3], first: size + (2 << 30) };
+        let asked = Asked { list: &list_of(3), reads: &reads[..3], first: size + (2 << 30), backlog: size };
         plans.push(plans_of(&server, &url, &installation, options, &asked)?);
         plans::save(plans.last().context("just read")?, &PathBuf::from(format!("target/plans-{size}.txt")))?;
         results.push([list, read, creation.latency_us.value_at_quantile(0.5) as f64, claim, page, fire]);
@@ -517,6 +517,8 @@ struct Asked<'a> {
     reads: &'a [String],
     /// The number of the first conversation that is opened.
     first: u64,
+    /// Due deliveries and due timers, once the node has ended.
+    backlog: u64,
 }
 
 fn plans_of(
@@ -537,6 +539,8 @@ fn plans_of(
     load::get_median(node.addr, &installation.key, asked.reads)?;
     load::create(node.addr, &installation.key, 1, Until::Count(50), asked.first)?;
     node.stop();
+    // The node has sent and fired what there was.
+    backlog(url, asked.backlog)?;
     claims(url)?;
     configure(plans::LOG_NO_MORE)?;
     let log = std::fs::read(&server.log)?;
