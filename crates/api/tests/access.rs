@@ -1,7 +1,6 @@
 //! Users and API keys on `/v1`.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 
 use app::App;

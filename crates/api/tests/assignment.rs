@@ -1,16 +1,12 @@
 //! Conversations find their agent by themselves: in inboxes and teams that say so, among those who are there.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/bridge.rs"]
-#[allow(dead_code)]
 mod bridge;
 #[path = "support/courier.rs"]
-#[allow(dead_code)]
 mod courier;
 #[path = "support/talk.rs"]
-#[allow(dead_code)]
 mod talk;
 
 use app::App;

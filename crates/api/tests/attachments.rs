@@ -1,10 +1,8 @@
 //! Attachments over HTTP: uploads and their limits, what is served and how, and messages that carry them.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/talk.rs"]
-#[allow(dead_code)]
 mod talk;
 
 use app::{App, MAX_FILE_BYTES, Reply};

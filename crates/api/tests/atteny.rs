@@ -1,7 +1,6 @@
 //! Atteny's surface (contract part C): envelope, pages, codes, languages.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 
 use app::{App, Reply};

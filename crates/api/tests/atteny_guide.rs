@@ -2,10 +2,8 @@
 //! Node.js recipe accepts what we deliver and refuses what was altered.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/courier.rs"]
-#[allow(dead_code)]
 mod courier;
 
 use app::App;

@@ -1,10 +1,8 @@
 //! What is changed of a tenant's settings and people is written down: by whom, what, when, and no secret.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/bridge.rs"]
-#[allow(dead_code)]
 mod bridge;
 
 use app::App;

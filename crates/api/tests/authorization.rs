@@ -5,7 +5,6 @@
 //! every key that lacks the scope, and with another tenant's ids. An id of a new kind needs a line of [`THINGS`].
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 
 use app::App;

@@ -1,10 +1,8 @@
 //! Automation rules on `/v1`, and how the API inbox shows them.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/bridge.rs"]
-#[allow(dead_code)]
 mod bridge;
 
 use app::App;

@@ -1,10 +1,8 @@
 //! `/cable` with a real WebSocket client: customers and agents hear what is theirs, and nothing else.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/bridge.rs"]
-#[allow(dead_code)]
 mod bridge;
 
 use app::App;

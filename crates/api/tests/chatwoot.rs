@@ -1,7 +1,6 @@
 //! The API inbox as its clients know it: application API, client API, refusals, spellings.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/bridge.rs"]
 mod bridge;

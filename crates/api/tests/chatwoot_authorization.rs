@@ -5,10 +5,8 @@
 //! itself where `{}` is not. Names in braces, in paths and bodies, stand for ids.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/bridge.rs"]
-#[allow(dead_code)]
 mod bridge;
 
 use app::{App, Reply};

@@ -1,13 +1,10 @@
 //! Bots through the API inbox: their keeping, their tokens, what they hold and how they hand it over.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/bridge.rs"]
-#[allow(dead_code)]
 mod bridge;
 #[path = "support/courier.rs"]
-#[allow(dead_code)]
 mod courier;
 
 use app::App;

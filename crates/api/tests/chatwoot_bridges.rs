@@ -1,13 +1,10 @@
 //! The whole way of a bridge: what it posts, what comes back to its webhook, and what it must not take for an agent's reply.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/bridge.rs"]
-#[allow(dead_code)]
 mod bridge;
 #[path = "support/courier.rs"]
-#[allow(dead_code)]
 mod courier;
 
 use app::App;

@@ -1,10 +1,8 @@
 //! One call lands contact, conversation and message; sent again it changes nothing. Repeats of the other calls likewise.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/bridge.rs"]
-#[allow(dead_code)]
 mod bridge;
 
 use app::App;

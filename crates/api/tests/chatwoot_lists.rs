@@ -1,10 +1,8 @@
 //! Lists of the API inbox: what is asked for comes, in the order asked for, with right counts; agents see theirs only.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/bridge.rs"]
-#[allow(dead_code)]
 mod bridge;
 
 use app::App;

@@ -1,10 +1,8 @@
 //! People through the API inbox: agents, the members of teams, participants, the profile, and the two probes.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/bridge.rs"]
-#[allow(dead_code)]
 mod bridge;
 
 use app::{App, Reply};

@@ -1,10 +1,8 @@
 //! Reports of the API inbox, from what happens to the figures.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/bridge.rs"]
-#[allow(dead_code)]
 mod bridge;
 
 use app::{App, Reply};

@@ -1,10 +1,8 @@
 //! Automation rules as Chatwoot's clients write them, and what they do in an API inbox.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/bridge.rs"]
-#[allow(dead_code)]
 mod bridge;
 
 use app::App;

@@ -1,13 +1,10 @@
 //! Webhooks in Chatwoot's format: the inbox's own address, the account's, and what each hears, by the real fan-out and sender.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/bridge.rs"]
-#[allow(dead_code)]
 mod bridge;
 #[path = "support/courier.rs"]
-#[allow(dead_code)]
 mod courier;
 
 use app::App;

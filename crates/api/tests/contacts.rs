@@ -1,7 +1,6 @@
 //! Contacts on `/v1`: made, found, changed, merged, deleted.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 
 use app::App;

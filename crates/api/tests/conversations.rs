@@ -1,10 +1,8 @@
 //! Conversations of `/v1`: lists, changes, tags, merging, and every refusal.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/talk.rs"]
-#[allow(dead_code)]
 mod talk;
 
 use app::App;

@@ -1,10 +1,8 @@
 //! One scenario through each dialect leaves the same state and the same events.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/bridge.rs"]
-#[allow(dead_code)]
 mod bridge;
 #[path = "support/compare.rs"]
 mod compare;

@@ -1,7 +1,6 @@
 //! The feed and the stream: one log, read without gaps and without repeats.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 
 use app::App;

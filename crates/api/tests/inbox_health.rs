@@ -1,10 +1,8 @@
 //! The health of an inbox: what was accepted, what was refused and why, repeats, and how its webhook does.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/bridge.rs"]
-#[allow(dead_code)]
 mod bridge;
 
 use app::App;

@@ -1,7 +1,6 @@
 //! Limits as callers meet them: headers, refusals, and what they cost.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 
 use app::{App, Reply};

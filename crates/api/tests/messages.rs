@@ -1,10 +1,8 @@
 //! Messages of `/v1`: what they do to their conversation, and what they are refused for.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/talk.rs"]
-#[allow(dead_code)]
 mod talk;
 
 use app::App;

@@ -1,7 +1,6 @@
 //! `POST /v1/conversations/outbound` as Atender documents it.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 
 use app::App;

@@ -1,7 +1,6 @@
 //! The request log, and what a tenant sets for itself.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 
 use app::App;

@@ -1,7 +1,6 @@
 //! Tags, teams, custom fields and inboxes on `/v1`.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 
 use app::{App, Reply};

@@ -1,10 +1,8 @@
 //! Webhook endpoints of `/v1` (contract D4): managing them, their secrets, and what they may be called.
 
 #[path = "support/app.rs"]
-#[allow(dead_code)]
 mod app;
 #[path = "support/courier.rs"]
-#[allow(dead_code)]
 mod courier;
 
 use app::App;

@@ -1,5 +1,6 @@
 //! What a scenario left behind, in a form in which two runs through two dialects can be compared: every row of the product's
 //! nouns and every event, with ids numbered by their first appearance.
+#![allow(dead_code)] // no suite needs all of it
 
 use super::app::App;
 use serde_json::Value;

@@ -1,4 +1,5 @@
 //! Fan-out and sender driven by hand against a real receiver on the loopback interface.
+#![allow(dead_code)] // no suite needs all of it
 
 use super::app::App;
 use axum::Router;
