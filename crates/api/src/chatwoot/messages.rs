@@ -16,12 +16,12 @@ use tieline_core::conversations::{Append, AppendVerb, Appended, Conversation};
 use tieline_core::ctx::Ctx;
 use tieline_core::error::Error;
 use tieline_core::idempotency::Reply;
-use tieline_core::ids::{ConversationId, TenantId};
+use tieline_core::ids::{ConversationId, MessageId, TenantId};
 use tieline_core::messages::direction::{AuthorType, Direction};
 use tieline_core::messages::status::DeliveryStatus;
 use tieline_core::messages::{self, Author, Content, Edit, Message, NewMessage, Order, Report, TEXT};
 use tieline_core::time::Micros;
-use tieline_db::Read;
+use tieline_db::{Read, Tx};
 use tieline_wire::chatwoot::{contact, iso, object};
 
 /// Longest text, characters.
@@ -69,7 +69,9 @@ const CONTENT_TYPES: [&str; 13] = [
 ];
 
 type OfConversation = Path<(Number, Number)>;
-type OfMessage = Path<(Number, Number, Number)>;
+/// Account, conversation, message.
+type At = (Number, Number, Number);
+type OfMessage = Path<At>;
 
 /// Messages that a conversation takes in [`WINDOW_US`].
 const FLOOD: i64 = 200;
@@ -357,32 +359,24 @@ pub async fn update(
     Ok(Json(view.await?.ok_or_else(refused)?))
 }
 
-pub async fn delete(
-    State(hub): State<Hub>,
-    agent: Agent,
-    Path((_, conversation, number)): OfMessage,
-) -> Result<Json<Value>> {
-    let (scene, ctx) = (agent.scene(), agent.ctx());
-    let view = hub.db.write(move |tx| {
-        let v = agent.conversation(tx, conversation.0)?;
-        let id = messages::by_number(tx, ctx.tenant, v.id, number.0)?.id;
-        let message = messages::edit(tx, &ctx, id, &Edit::Delete)?;
-        scene.view().message(tx, &v, &message, None)
-    });
-    Ok(Json(view.await?))
+pub async fn delete(State(hub): State<Hub>, agent: Agent, Path(at): OfMessage) -> Result<Json<Value>> {
+    change(&hub, agent, at, |tx, ctx, id| messages::edit(tx, ctx, id, &Edit::Delete)).await
 }
 
 /// Sends a message of ours once more.
-pub async fn retry(
-    State(hub): State<Hub>,
-    agent: Agent,
-    Path((_, conversation, number)): OfMessage,
-) -> Result<Json<Value>> {
+pub async fn retry(State(hub): State<Hub>, agent: Agent, Path(at): OfMessage) -> Result<Json<Value>> {
+    change(&hub, agent, at, messages::retry).await
+}
+
+type Verb = fn(&mut Tx, &Ctx, MessageId) -> tieline_core::Result<Message>;
+
+/// Does this to the message; what it is then.
+async fn change(hub: &Hub, agent: Agent, (_, conversation, number): At, verb: Verb) -> Result<Json<Value>> {
     let (scene, ctx) = (agent.scene(), agent.ctx());
     let view = hub.db.write(move |tx| {
         let v = agent.conversation(tx, conversation.0)?;
         let id = messages::by_number(tx, ctx.tenant, v.id, number.0)?.id;
-        let message = messages::retry(tx, &ctx, id)?;
+        let message = verb(tx, &ctx, id)?;
         scene.view().message(tx, &v, &message, None)
     });
     Ok(Json(view.await?))
