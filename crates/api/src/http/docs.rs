@@ -4,7 +4,7 @@
 //! document's `type` links to exists, because both come from [`ERROR_CODES`].
 
 use axum::Router;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -146,7 +146,10 @@ pub fn routes(documents: impl IntoIterator<Item = (&'static str, Bytes)>) -> Rou
     let script = format!("{WORDS}\n{PAGE_JS}");
     let page = include_str!("docs/page.html").replace("{{documents}}", &names.join(","));
     let page = page.replace("{{css}}", CSS).replace("{{words}}\n{{js}}", &script);
-    router.route("/docs", Fixed::html(page, &script).route()).route("/docs/errors", errors_page().route())
+    let router = router.route("/docs", Fixed::html(page, &script).route());
+    // Whoever opens the bare address in a browser; not for ever, so that a page of its own may come to stand there.
+    let router = router.route("/", get(async || Redirect::temporary("/docs")));
+    router.route("/docs/errors", errors_page().route())
 }
 
 /// Everything of the table, drawn here: a link from an error works without a script.
@@ -274,6 +277,18 @@ mod tests {
         }
         let (_, _, page) = fetch("/docs", None).await;
         assert!(page.contains("data-documents=\"v1,atteny\""));
+    }
+
+    #[tokio::test]
+    async fn the_bare_address_leads_to_the_reference() {
+        for (method, expected, location) in
+            [("GET", 307, Some("/docs")), ("HEAD", 307, Some("/docs")), ("POST", 405, None), ("DELETE", 405, None)]
+        {
+            let request = Request::builder().method(method).uri("/").body(Body::empty()).unwrap();
+            let answer = routes([]).oneshot(request).await.unwrap();
+            let found = answer.headers().get(header::LOCATION).map(|to| to.to_str().unwrap());
+            assert_eq!((answer.status().as_u16(), found), (expected, location), "{method}");
+        }
     }
 
     #[tokio::test]
