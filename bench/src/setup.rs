@@ -54,7 +54,7 @@ impl Installation {
         let keyring = Keyring::from_bytes(KEY);
         let tenant = tieline(db.write(move |tx| {
             let plan = Plan { max_webhooks: 1000, rate_per_minute: 1_000_000, ..Plan::default() };
-            let tenant = tenants::create(tx, &CreateTenant { slug: "bench".into(), name: "Bench".into(), plan })?;
+            let tenant = tenants::create(tx, None, &CreateTenant { slug: "bench".into(), name: "Bench".into(), plan })?;
             let create = CreateKey {
                 name: "bench".into(),
                 description: None,

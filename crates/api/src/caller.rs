@@ -109,6 +109,7 @@ impl Caller {
     /// The context for a verb.
     pub fn ctx(&self) -> Ctx {
         let mut ctx = self.hub.ctx(self.tenant(), self.principal.actor.clone(), self.request_id.as_str());
+        ctx.address = self.visit.address();
         if !self.principal.tenant.keeps_state {
             ctx.render = tieline_wire::native::event::data;
         }

@@ -97,10 +97,10 @@ impl Hub {
         (self.random)(&mut bytes)?;
         Ok(bytes)
     }
-    /// The context of a request.
+    /// The context of a request; from where it came is said by who knows it.
     pub fn ctx(&self, tenant: TenantId, actor: Actor, request_id: &str) -> Ctx {
         let cause = Some(Cause { kind: "request", id: request_id.to_owned() });
-        Ctx { tenant, actor, cause, render: tieline_wire::freeze, random: self.random }
+        Ctx { tenant, actor, cause, address: None, render: tieline_wire::freeze, random: self.random }
     }
     /// What bodies of Chatwoot's format are made with.
     pub fn scene(&self) -> Scene {

@@ -4,16 +4,19 @@ use crate::http::docs;
 use crate::http::error::Failure;
 use crate::http::fields;
 use crate::http::reply::Created;
-use crate::http::request::{JsonBody, Path};
+use crate::http::request::{JsonBody, Path, RequestId};
 use crate::hub::Hub;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use http::request::Parts;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tieline_core::contacts::email;
+use tieline_core::ctx::{Actor, Ctx};
 use tieline_core::error::{Error, FieldError};
+use tieline_core::ids::TenantId;
 use tieline_core::installation::setup;
 use tieline_core::passwords;
 use tieline_core::users::{self, ACCESS_TOKEN_CONTEXT, Role};
@@ -89,7 +92,13 @@ async fn page(State(hub): State<Hub>, Path((token,)): Path<(String,)>) -> Result
     Ok(docs::setup_page())
 }
 
-async fn set_up(State(hub): State<Hub>, Path((token,)): Path<(String,)>, body: JsonBody) -> Result<Response, Failure> {
+async fn set_up(
+    State(hub): State<Hub>,
+    Path((token,)): Path<(String,)>,
+    parts: Parts,
+    id: RequestId,
+    body: JsonBody,
+) -> Result<Response, Failure> {
     let checked = token.clone();
     hub.db.read(move |read| setup::check(read, &checked)).await?;
     let (tenant, email, name, password) = fields::read(&body.0, |body| {
@@ -102,11 +111,13 @@ async fn set_up(State(hub): State<Hub>, Path((token,)): Path<(String,)>, body: J
     })?;
     let (user, access_token) = prepare(&hub, &email, &name, Role::Owner, Some(password)).await?;
     let tenant = setup::tenant(&tenant, &tenant);
+    let address = hub.proxies.client(&parts);
+    let ctx = Ctx { address, ..hub.ctx(TenantId(0), Actor::operator("set-up link"), id.as_str()) };
     let made: Result<_, Error> = hub
         .db
         .write(move |tx| {
             setup::check(tx, &token)?;
-            setup::first_owner(tx, &tenant, &user)
+            setup::first_owner(tx, &ctx, &tenant, &user)
         })
         .await;
     let (tenant, user) = made.map_err(|mut error| {

@@ -317,7 +317,7 @@ async fn every_code_of_the_page_has_its_shape() {
             let tenant = tenants::by_slug(tx, "acme", Mode::Live)?;
             let plan = tenants::Plan { has_api, has_webhooks, ..tenant.plan };
             let cmd = tenants::UpdateTenant { name: None, plan: Some(plan) };
-            tenants::update(tx, "acme", &cmd)
+            tenants::update(tx, None, "acme", &cmd)
         };
         let done: Result<_, Error> = app.db.write(update).await;
         done.expect("changed");
@@ -335,7 +335,7 @@ async fn limits_speak_attenys_codes() {
     let limit = async |rate_per_minute: i64, daily_quota: Option<i64>, monthly_quota: Option<i64>| {
         let plan = tenants::Plan { rate_per_minute, daily_quota, monthly_quota, ..tenants::Plan::default() };
         let cmd = tenants::UpdateTenant { name: None, plan: Some(plan) };
-        let done: Result<_, Error> = app.db.write(move |tx| tenants::update(tx, "acme", &cmd)).await;
+        let done: Result<_, Error> = app.db.write(move |tx| tenants::update(tx, None, "acme", &cmd)).await;
         done.expect("changed");
     };
     limit(1, None, Some(1_000)).await;

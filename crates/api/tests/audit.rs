@@ -6,11 +6,15 @@ mod app;
 mod bridge;
 
 use app::App;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
 use bridge::{Bridge, user};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use tieline_core::keys::token::Mode;
 use tieline_core::users::Role;
 use tieline_core::webhooks::{self, DisabledReason};
+use tieline_delivery::housekeeping::{Housekeeping, Kept};
 
 /// The rows of a query, newest first.
 async fn rows(app: &App, query: &str) -> Vec<Value> {
@@ -118,6 +122,42 @@ async fn changes_by_key_user_and_system_are_written_down() {
     assert_eq!(paged, all);
     assert_eq!(rows(&app, "?since=2999-01-01T00:00:00Z").await, [Value::Null; 0]);
     app.get("/v1/audit?since=yesterday").await.expect(400);
+}
+
+#[tokio::test]
+async fn a_change_tells_from_where_it_came() {
+    let app = App::new().await;
+    let bridge = Bridge::new(&app).await;
+    for (path, header, key, request_id) in [
+        ("/v1/teams", "authorization", &format!("Bearer {}", app.key), "req_one"),
+        ("/api/v1/accounts/1/teams", "api_access_token", &bridge.token, "req_two"),
+    ] {
+        let request = Request::post(path).header(header, key).header("content-type", "application/json");
+        let request = request.header("x-forwarded-for", "6.6.6.6, 203.0.113.9").header("x-request-id", request_id);
+        let mut request = request.body(json!({"name": request_id}).to_string().into()).expect("a request");
+        let proxy: SocketAddr = "10.0.0.1:4000".parse().expect("an address");
+        request.extensions_mut().insert(ConnectInfo(proxy));
+        assert!(app.send(request).await.status.is_success(), "{path}");
+        let row = &rows(&app, "?limit=1").await[0];
+        let told = (&row["action"], &row["address"], &row["cause"]);
+        let cause = json!({"type": "request", "id": request_id});
+        assert_eq!(told, (&json!("team.created"), &json!("203.0.113.9"), &cause));
+    }
+}
+
+#[tokio::test]
+async fn changes_stay_unless_the_operator_wants_less() {
+    const DAY_US: i64 = 24 * 3600 * 1_000_000;
+    let app = App::new().await;
+    let kept = Kept { audit_us: Some(365 * DAY_US), ..Kept::default() };
+    let [ever, year] = [Kept::default(), kept].map(|kept| Housekeeping::new(app.db.clone(), kept));
+    app.clock.advance_us(364 * DAY_US);
+    app.post("/v1/teams", json!({"name": "Night"})).await.expect(201);
+    app.clock.advance_us(2 * DAY_US);
+    assert_eq!(ever.step().await.expect("steps"), 0);
+    assert_eq!(year.step().await.expect("steps"), 2, "what set this test up");
+    assert_eq!(actions(&rows(&app, "").await), ["team.created"]);
+    assert_eq!(year.step().await.expect("steps"), 0);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ const START: i64 = 1_778_578_200;
 
 async fn set_plan(app: &App, plan: Plan) {
     let cmd = UpdateTenant { name: None, plan: Some(plan) };
-    app.db.write(move |tx| tenants::update(tx, "acme", &cmd)).await.expect("changes");
+    app.db.write(move |tx| tenants::update(tx, None, "acme", &cmd)).await.expect("changes");
 }
 
 fn header(reply: &Reply, name: &str) -> Option<i64> {

@@ -160,7 +160,7 @@ async fn a_tenant_wants_less_than_its_plan_and_never_gets_more() {
     let app = App::new().await;
     let plan = Plan { rate_per_minute: 100, monthly_quota: Some(1000), ..Plan::default() };
     let cmd = UpdateTenant { name: None, plan: Some(plan) };
-    app.db.write(move |tx| tenants::update(tx, "acme", &cmd)).await.expect("changes");
+    app.db.write(move |tx| tenants::update(tx, None, "acme", &cmd)).await.expect("changes");
     let limits = async || {
         let me = app.get("/v1/me").await.expect(200);
         (me["limits"]["minute"]["limit"].clone(), me["limits"]["month"]["limit"].clone())

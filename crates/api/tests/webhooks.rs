@@ -152,7 +152,7 @@ async fn others_see_nothing_and_scopes_and_plan_decide() {
     }
     let plan = tenants::Plan { has_webhooks: false, ..tenants::Plan::default() };
     let none = tenants::CreateTenant { slug: "none".into(), name: "none".into(), plan };
-    let created: Result<_, tieline_core::Error> = app.db.write(move |tx| tenants::create(tx, &none)).await;
+    let created: Result<_, tieline_core::Error> = app.db.write(move |tx| tenants::create(tx, None, &none)).await;
     created.unwrap();
     let key = app.key("none", Mode::Live, &["full_access"]).await;
     for path in ["/v1/webhooks".to_owned(), path(&made, ""), path(&made, "/deliveries")] {

@@ -4,6 +4,7 @@ use crate::events::Render;
 use crate::ids::TenantId;
 use crate::{Error, Result};
 use serde::Serialize;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The context of one request or one reaction.
@@ -15,6 +16,8 @@ pub struct Ctx {
     pub actor: Actor,
     /// What led to it.
     pub cause: Option<Cause>,
+    /// The client's address, where a request led to it.
+    pub address: Option<IpAddr>,
     /// Writes an event's data in the native shape; given by the edge, because `wire` owns the shapes.
     pub render: Render,
     /// Fills bytes at random, for what nobody may guess; given by the edge, like every effect.
@@ -25,7 +28,7 @@ impl Ctx {
     /// Tieline itself, acting in `tenant` without a request: timers, senders, housekeeping. Its verbs make nothing
     /// unguessable.
     pub fn system(tenant: TenantId, render: Render) -> Ctx {
-        Ctx { tenant, actor: Actor::system(), cause: None, render, random: no_random }
+        Ctx { tenant, actor: Actor::system(), cause: None, address: None, render, random: no_random }
     }
 }
 
@@ -63,7 +66,7 @@ pub struct Actor {
     pub kind: ActorKind,
     /// Its id on the wire, e.g. `key_…`; none for the system.
     pub id: Option<Arc<str>>,
-    /// Its name when it acted.
+    /// Its name when it acted; of the system the operator's way in, if it was one.
     pub name: Option<Arc<str>>,
 }
 
@@ -71,6 +74,10 @@ impl Actor {
     /// Tieline itself.
     pub fn system() -> Actor {
         Actor { kind: ActorKind::System, id: None, name: None }
+    }
+    /// The operator, by one of the ways in that ask for no credential: the command line, setting up.
+    pub fn operator(way: &str) -> Actor {
+        Actor { name: Some(way.into()), ..Actor::system() }
     }
 }
 

@@ -161,6 +161,11 @@ impl<N: Noun> FromStr for Id<N> {
     }
 }
 
+/// The first id of an instant's millisecond, microseconds UTC: ids are UUIDv7, so what was made before has smaller ones.
+pub(crate) fn first_at(at: i64) -> Uuid {
+    Uuid::from_u64_pair(((at.max(0) / 1000) as u64) << 16, 0)
+}
+
 /// A tenant's number: Chatwoot's account id as it is, `ten_<number>` on `/v1`. Small, because it leads every key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenantId(pub i64);

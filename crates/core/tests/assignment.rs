@@ -52,7 +52,7 @@ impl Desk {
         config.seed = Some(1);
         let db = Db::open(config).expect("opens");
         let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };
-        let tenant = db.write(move |tx| tenants::create(tx, &make)).await.expect("a tenant").id;
+        let tenant = db.write(move |tx| tenants::create(tx, None, &make)).await.expect("a tenant").id;
         let ctx = Ctx { random: counted, ..Ctx::system(tenant, render) };
         let at = ctx.clone();
         let made: Result<Vec<UserId>, Error> = db

@@ -45,7 +45,7 @@ async fn scenario(mut config: Config) -> Vec<String> {
     config.clock = Arc::new(clock.clone());
     let db = Db::open(config).expect("opens");
     let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };
-    let tenant = db.write(move |tx| tenants::create(tx, &make)).await.expect("a tenant").id;
+    let tenant = db.write(move |tx| tenants::create(tx, None, &make)).await.expect("a tenant").id;
     let ctx = Ctx { random, ..Ctx::system(tenant, render) };
     let mut seen = Vec::new();
 

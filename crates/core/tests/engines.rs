@@ -66,7 +66,7 @@ async fn start(db: &Db, command: StartOutbound) -> Result<Started, Error> {
 /// What a reader of the log sees, without ids and times.
 async fn scenario(db: &Db) -> Vec<String> {
     let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };
-    let tenant = db.write(move |tx| tenants::create(tx, &make)).await.expect("a tenant").id;
+    let tenant = db.write(move |tx| tenants::create(tx, None, &make)).await.expect("a tenant").id;
     let first = start(db, command(tenant, "a", "ana@example.com", Some("+5511987654321"))).await.expect("starts");
     assert_eq!((first.conversation.number, first.ignored_tags.as_slice()), (1, ["none".to_owned()].as_slice()));
     // The ninth digit and the address lead to the same contact; the taken reference leaves no trace.

@@ -336,7 +336,7 @@ async fn no_two_verbs_wait_for_each_other() {
     let url = format!("{}?application_name=node", database.url);
     let nodes: Vec<Db> = (0..2).map(|_| Db::open(Config::postgres(&url, MIGRATIONS)).expect("opens")).collect();
     let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };
-    let tenant = nodes[0].write(move |tx| tenants::create(tx, &make)).await.expect("a tenant").id;
+    let tenant = nodes[0].write(move |tx| tenants::create(tx, None, &make)).await.expect("a tenant").id;
     let ctx = Ctx { random: counted, ..Ctx::system(tenant, render) };
     let by = ctx.clone();
     let inbox = inboxes::Create {

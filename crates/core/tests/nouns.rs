@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tieline_core::contacts::{self, Filter, Upsert};
 use tieline_core::conversations::channel::Channel;
-use tieline_core::ctx::{Actor, Ctx};
+use tieline_core::ctx::Ctx;
 use tieline_core::events::Event;
 use tieline_core::fields::validate::{Entity, FieldType};
 use tieline_core::keys::scopes::Scopes;
@@ -55,9 +55,9 @@ fn one_of(code: &'static str) -> Vec<&'static str> {
 
 async fn scenario(db: Db) {
     let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };
-    let tenant = db.write(move |tx| tenants::create(tx, &make)).await.expect("a tenant").id;
+    let tenant = db.write(move |tx| tenants::create(tx, None, &make)).await.expect("a tenant").id;
     let render = |event: &Event| format!("{{\"name\":\"{}\"}}", event.name()).into();
-    let ctx = Ctx { tenant, actor: Actor::system(), cause: None, render, random: counted };
+    let ctx = Ctx { random: counted, ..Ctx::system(tenant, render) };
 
     // Contacts: one address, many callers.
     let at = ctx.clone();

@@ -202,7 +202,7 @@ async fn every_verb_at_once_on_two_nodes() {
         (0..2).map(|_| Db::open(Config::postgres(&database.url, MIGRATIONS)).expect("opens")).collect();
     let db = nodes[0].clone();
     let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };
-    let tenant = db.write(move |tx| tenants::create(tx, &make)).await.expect("a tenant").id;
+    let tenant = db.write(move |tx| tenants::create(tx, None, &make)).await.expect("a tenant").id;
     let ctx = Ctx { random: counted, ..Ctx::system(tenant, render) };
     let by = ctx.clone();
     db.write(move |tx| {
@@ -275,7 +275,7 @@ async fn first_messages_of_an_address_meet() {
     let nodes: Vec<Db> =
         (0..2).map(|_| Db::open(Config::postgres(&database.url, MIGRATIONS)).expect("opens")).collect();
     let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };
-    let tenant = nodes[0].write(move |tx| tenants::create(tx, &make)).await.expect("a tenant").id;
+    let tenant = nodes[0].write(move |tx| tenants::create(tx, None, &make)).await.expect("a tenant").id;
     let ctx = Ctx { random: counted, ..Ctx::system(tenant, render) };
     let by = ctx.clone();
     let inbox = inboxes::Create { name: "Shop".into(), channel: Channel::Api, ..Default::default() };

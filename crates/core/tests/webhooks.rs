@@ -44,7 +44,7 @@ impl Bench {
         config.clock = Arc::new(clock.clone());
         let db = Db::open(config).expect("opens");
         let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };
-        let tenant: Result<_> = db.write(move |tx| tenants::create(tx, &make)).await;
+        let tenant: Result<_> = db.write(move |tx| tenants::create(tx, None, &make)).await;
         let random = |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|error| Error::internal(error.to_string()));
         let ctx = Ctx { random, ..Ctx::system(tenant.expect("a tenant").id, render) };
         Bench { db, clock, ctx }

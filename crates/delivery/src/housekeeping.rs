@@ -6,7 +6,7 @@
 
 use tieline_core::events::feed;
 use tieline_core::ids::{EndpointId, TenantId};
-use tieline_core::{Error, Result, deliveries, idempotency, limits, requests, tenants, webhooks};
+use tieline_core::{Error, Result, audit, deliveries, idempotency, limits, requests, tenants, webhooks};
 use tieline_db::{Db, Tx};
 use tokio::sync::watch;
 
@@ -29,12 +29,14 @@ pub struct Kept {
     pub deliveries_us: i64,
     /// The request log.
     pub requests_us: i64,
+    /// Administrative changes; none for ever.
+    pub audit_us: Option<i64>,
 }
 
 impl Default for Kept {
-    /// 30 days each (contract D4.10, DESIGN section 1).
+    /// 30 days each (contract D4.10, DESIGN section 1), but administrative changes for ever (section 4).
     fn default() -> Kept {
-        Kept { events_us: 30 * DAY_US, deliveries_us: 30 * DAY_US, requests_us: 30 * DAY_US }
+        Kept { events_us: 30 * DAY_US, deliveries_us: 30 * DAY_US, requests_us: 30 * DAY_US, audit_us: None }
     }
 }
 
@@ -58,7 +60,7 @@ impl Housekeeping {
         removed += self.write(|tx| idempotency::prune(tx, BATCH)).await?;
         removed += self.write(|tx| limits::prune(tx, BATCH)).await?;
         removed += self.write(webhooks::forget_secrets).await?;
-        removed += self.prune_requests(now - self.kept.requests_us).await?;
+        removed += self.prune_tenants(now).await?;
         for (endpoint, deleted_at) in self.db.read(|read| deliveries::deleted_endpoints(read, PAGE)).await? {
             removed += self.write(move |tx| deliveries::prune_deleted(tx, endpoint, deleted_at, BATCH)).await?;
         }
@@ -89,8 +91,10 @@ impl Housekeeping {
         }
     }
 
-    /// A batch of each tenant's request log.
-    async fn prune_requests(&self, before: i64) -> Result<u64> {
+    /// A batch of each tenant's request log and administrative changes.
+    async fn prune_tenants(&self, now: i64) -> Result<u64> {
+        let before = now - self.kept.requests_us;
+        let changed_before = self.kept.audit_us.map_or(0, |kept| now - kept);
         let (mut removed, mut after) = (0, TenantId(0));
         loop {
             let (last, old) = self
@@ -100,7 +104,7 @@ impl Housekeeping {
                     let last = (page.len() as i64 == PAGE).then(|| page.last().copied()).flatten();
                     let mut old = Vec::new();
                     for tenant in page {
-                        if requests::has_old(read, tenant, before)? {
+                        if requests::has_old(read, tenant, before)? || audit::has_old(read, tenant, changed_before)? {
                             old.push(tenant);
                         }
                     }
@@ -108,7 +112,10 @@ impl Housekeeping {
                 })
                 .await?;
             for tenant in old {
-                removed += self.write(move |tx| requests::prune(tx, tenant, before, BATCH)).await?;
+                let prune = move |tx: &mut Tx| {
+                    Ok(requests::prune(tx, tenant, before, BATCH)? + audit::prune(tx, tenant, changed_before, BATCH)?)
+                };
+                removed += self.write(prune).await?;
             }
             match last {
                 Some(last) => after = last,

@@ -108,7 +108,7 @@ impl World {
         config.clock = Arc::new(clock.clone());
         let db = Db::open(config).unwrap();
         let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };
-        let tenant = db.write(move |tx| tenants::create(tx, &make)).await.unwrap().id;
+        let tenant = db.write(move |tx| tenants::create(tx, None, &make)).await.unwrap().id;
         let links = Links::new(&Keyring::from_bytes([7; 32]), "http://tieline.test", DEFAULT_TTL_US);
         let files = Files::local(&folder.path().join("attachments"), links).unwrap().with_max_bytes(MAX_BYTES);
         let policy = EgressPolicy::parse("127.0.0.1", true).unwrap();

@@ -63,7 +63,7 @@ async fn make(db: &Db, ctx: &Ctx, name: String) {
 
 async fn tenant(db: &Db) -> Ctx {
     let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };
-    let tenant = db.write(move |tx| tenants::create(tx, &make)).await.expect("a tenant").id;
+    let tenant = db.write(move |tx| tenants::create(tx, None, &make)).await.expect("a tenant").id;
     Ctx { random: no_random, ..Ctx::system(tenant, event::data) }
 }
 

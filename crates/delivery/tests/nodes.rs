@@ -164,7 +164,7 @@ async fn each_delivery_is_sent_once_and_in_order_while_the_holder_changes() {
     let mut other = Node::on(&database, &clock, "other", &log);
     let db = other.db.clone();
     let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };
-    let tenant = db.write(move |tx| tenants::create(tx, &make)).await.expect("a tenant").id;
+    let tenant = db.write(move |tx| tenants::create(tx, None, &make)).await.expect("a tenant").id;
     let ctx = Ctx { random: sevens, ..Ctx::system(tenant, event::data) };
     let mut conversations = Vec::new();
     for number in 0..CONVERSATIONS {

@@ -71,7 +71,7 @@ async fn snoozes_end_once_also_after_downtime() {
     config.clock = Arc::new(clock.clone());
     let db = Db::open(config).expect("opens");
     let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };
-    let tenant = db.write(move |tx| tenants::create(tx, &make)).await.expect("a tenant").id;
+    let tenant = db.write(move |tx| tenants::create(tx, None, &make)).await.expect("a tenant").id;
     let ctx = Ctx { random: sevens, ..Ctx::system(tenant, event::data) };
     let (one, other) = (TimerLoop::new(db.clone(), event::data), TimerLoop::new(db.clone(), event::data));
     assert_eq!(one.step().await.expect("a step"), None);

@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tieline_api::Hub;
 use tieline_api::setup;
+use tieline_core::ctx::{Actor, Ctx};
+use tieline_core::ids::TenantId;
 use tieline_core::keys::scopes::Scopes;
 use tieline_core::keys::token::{self, Mode, Prefix};
 use tieline_core::keys::{self, CreateKey};
@@ -34,6 +36,8 @@ use tokio::time::timeout;
 
 /// Longest line either way, bytes.
 const LINE_LIMIT: u64 = 64 * 1024;
+/// Longest login that is told, bytes.
+const LOGIN_LIMIT: usize = 64;
 /// Time for one command over the socket.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The same for one that takes over another system.
@@ -178,6 +182,20 @@ impl Tell {
     }
 }
 
+/// A request on its way to the server, with who asks.
+#[derive(Serialize, Deserialize)]
+struct Order {
+    way: String,
+    request: Request,
+}
+
+/// How the audit log names this command line: with the login that the shell tells, the one before `sudo` first.
+pub fn way() -> String {
+    let told = |name: &str| std::env::var(name).ok().filter(|login| !login.is_empty() && login.len() <= LOGIN_LIMIT);
+    let login = told("SUDO_USER").or_else(|| told("USER")).or_else(|| told("LOGNAME"));
+    login.map_or_else(|| "command line".to_owned(), |login| format!("command line ({login})"))
+}
+
 /// Where requests are carried out.
 #[derive(Clone)]
 pub struct Desk {
@@ -188,20 +206,21 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Carries out one request. The answer is what `--json` prints.
-    pub async fn run(&self, request: Request, tell: &Tell) -> Result<Value, Error> {
+    /// Carries out one request of somebody who came this way. The answer is what `--json` prints.
+    pub async fn run(&self, way: &str, request: Request, tell: &Tell) -> Result<Value, Error> {
         let db = &self.hub.db;
+        let ctx = Ctx { actor: Actor::operator(way), ..Ctx::system(TenantId(0), tieline_wire::freeze) };
         match request {
             Request::CreateTenant(fields) => {
                 let name = fields.name.clone().unwrap_or_else(|| fields.slug.clone());
                 let cmd = CreateTenant { slug: fields.slug.clone(), name, plan: fields.plan(Plan::default()) };
-                Ok(tenant_view(&db.write(move |tx| tenants::create(tx, &cmd)).await?))
+                Ok(tenant_view(&db.write(move |tx| tenants::create(tx, Some(&ctx), &cmd)).await?))
             }
             Request::UpdateTenant(fields) => {
                 let changed = db.write(move |tx| {
                     let now = tenants::by_slug(tx, &fields.slug, Mode::Live)?;
                     let cmd = UpdateTenant { name: fields.name.clone(), plan: Some(fields.plan(now.plan)) };
-                    tenants::update(tx, &fields.slug, &cmd)
+                    tenants::update(tx, Some(&ctx), &fields.slug, &cmd)
                 });
                 Ok(tenant_view(&changed.await?))
             }
@@ -225,7 +244,7 @@ impl Desk {
                 let made: Result<_, Error> = db
                     .write(move |tx| {
                         let tenant = tenants::by_slug(tx, &tenant, mode)?;
-                        keys::create(tx, tenant.id, &cmd)
+                        keys::create(tx, (tenant.id, &ctx), &cmd)
                     })
                     .await;
                 let key = made?;
@@ -244,7 +263,7 @@ impl Desk {
                 let made: Result<_, Error> = db
                     .write(move |tx| {
                         let tenant = tenants::by_slug(tx, &tenant, Mode::Live)?;
-                        Ok((tenant.id.0, users::create(tx, tenant.id, &cmd)?))
+                        Ok((tenant.id.0, users::create(tx, (tenant.id, &ctx), &cmd)?))
                     })
                     .await;
                 let (account_id, user) = made?;
@@ -338,12 +357,12 @@ async fn answer(desk: &Desk, stream: UnixStream, owner: u32) -> anyhow::Result<(
     let answer = if peer == owner {
         let mut line = String::new();
         timeout(TIMEOUT, reader.read_line(&mut line)).await??;
-        match serde_json::from_str::<Request>(&line) {
-            Ok(request) => {
+        match serde_json::from_str::<Order>(&line) {
+            Ok(order) => {
                 // Whoever asked may go away; what takes long ends then.
-                let is_long = request.limit() > TIMEOUT;
+                let is_long = order.request.limit() > TIMEOUT;
                 tokio::select! {
-                    answer = run(desk, request, &mut writer) => answer?,
+                    answer = run(desk, order, &mut writer) => answer?,
                     () = async { drop(reader.read_line(&mut String::new()).await) }, if is_long => return Ok(()),
                 }
             }
@@ -357,10 +376,10 @@ async fn answer(desk: &Desk, stream: UnixStream, owner: u32) -> anyhow::Result<(
 }
 
 /// Carries a request out and writes what it tells meanwhile.
-async fn run(desk: &Desk, request: Request, writer: &mut OwnedWriteHalf) -> anyhow::Result<Answer> {
+async fn run(desk: &Desk, order: Order, writer: &mut OwnedWriteHalf) -> anyhow::Result<Answer> {
     let (tell, mut told) = mpsc::channel(TOLD);
     let tell = Tell(tell);
-    let mut done = std::pin::pin!(timeout(request.limit(), desk.run(request, &tell)));
+    let mut done = std::pin::pin!(timeout(order.request.limit(), desk.run(&order.way, order.request, &tell)));
     loop {
         tokio::select! {
             done = &mut done => return Ok(match done? {
@@ -398,7 +417,8 @@ pub async fn perform_telling(settings: &Settings, request: Request, tell: impl F
             Err(holder) => holder,
         };
         if let Ok(stream) = UnixStream::connect(folder::socket(&settings.data_dir)).await {
-            let asked = timeout(request.limit(), ask(stream, &request, tell)).await;
+            let limit = request.limit();
+            let asked = timeout(limit, ask(stream, Order { way: way(), request }, tell)).await;
             return asked.context("the server did not answer in time")?;
         }
         if since.elapsed() > PATIENCE {
@@ -416,9 +436,9 @@ async fn perform_here(settings: &Settings, request: Request, mut tell: impl FnMu
     let hub = server::open(settings, false).await?;
     let desk = Desk { hub: hub.clone(), pause: None };
     let (told, mut lines) = mpsc::channel(TOLD);
-    let told = Tell(told);
+    let (told, way) = (Tell(told), way());
     let done = {
-        let mut done = std::pin::pin!(desk.run(request, &told));
+        let mut done = std::pin::pin!(desk.run(&way, request, &told));
         loop {
             tokio::select! {
                 done = &mut done => break done,
@@ -431,8 +451,8 @@ async fn perform_here(settings: &Settings, request: Request, mut tell: impl FnMu
     done.map_err(|error| anyhow::anyhow!(line(&error)))
 }
 
-async fn ask(mut stream: UnixStream, request: &Request, mut tell: impl FnMut(String)) -> anyhow::Result<Value> {
-    let mut text = serde_json::to_vec(request)?;
+async fn ask(mut stream: UnixStream, order: Order, mut tell: impl FnMut(String)) -> anyhow::Result<Value> {
+    let mut text = serde_json::to_vec(&order)?;
     text.push(b'\n');
     if text.len() as u64 > LINE_LIMIT {
         bail!("what was given is too long");

@@ -84,6 +84,11 @@ const SETTINGS: &[Setting] = &[
     setting("keep_events", "30d", "how long events stay in the feed, at least 1h"),
     setting("keep_deliveries", "30d", "how long deliveries stay in the log after their end, at least 1h"),
     setting("keep_requests", "30d", "how long requests stay in the log, at least 1h"),
+    setting(
+        "keep_audit",
+        "",
+        "how long administrative changes stay in the audit log, at least 30d; by default for ever",
+    ),
     setting("owner_email", "", "makes the first tenant with this owner, on an empty database"),
     secret("owner_password", "password of that owner"),
     setting("owner_name", "", "name of that owner; by default the part of the address before the @"),
@@ -330,6 +335,7 @@ fn checked(values: BTreeMap<&'static str, (String, Origin)>, warnings: Vec<Strin
         events_us: between("keep_events", "1h", "3650d")?,
         deliveries_us: between("keep_deliveries", "1h", "3650d")?,
         requests_us: between("keep_requests", "1h", "3650d")?,
+        audit_us: given("keep_audit").map(|_| between("keep_audit", "30d", "36500d")).transpose()?,
     };
     let log_format = match text("log_format") {
         "text" | "" => LogFormat::Text,

@@ -78,7 +78,7 @@ impl Agent {
             None => (ActorKind::User, self.user.id.to_string()),
         };
         let actor = Actor { kind, id: Some(id.into()), name: Some(self.user.name.as_str().into()) };
-        self.hub.ctx(self.tenant.id, actor, self.request_id.as_str())
+        Ctx { address: self.visit.address(), ..self.hub.ctx(self.tenant.id, actor, self.request_id.as_str()) }
     }
     /// What views are made from.
     pub fn scene(&self) -> Scene {

@@ -53,6 +53,10 @@ impl Visit {
     pub fn visitor(&self) -> Option<&Visitor> {
         self.0.visitor.get()
     }
+    /// Where it came from, where somebody was authenticated.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.visitor().and_then(|visitor| visitor.address)
+    }
     /// Notes who it is; the first one counts.
     pub(crate) fn enter(&self, visitor: Visitor) {
         let _ = self.0.visitor.set(visitor);

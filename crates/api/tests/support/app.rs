@@ -162,7 +162,7 @@ impl App {
     pub async fn tenant(&self, slug: &str) -> tenants::Tenant {
         let plan = Plan { rate_per_minute: 1_000_000, ..Plan::default() };
         let cmd = CreateTenant { slug: slug.into(), name: slug.into(), plan };
-        self.db.write(move |tx| tenants::create(tx, &cmd)).await.expect("a tenant")
+        self.db.write(move |tx| tenants::create(tx, None, &cmd)).await.expect("a tenant")
     }
 
     /// Makes a key of a tenant with these scopes.

@@ -10,7 +10,7 @@ mod sql;
 
 use crate::conversations::status::Status;
 use crate::conversations::{self, Conversation};
-use crate::ctx::{Actor, Cause, Ctx, no_random};
+use crate::ctx::{Cause, Ctx};
 use crate::events::{Batch, Render, Stored, feed};
 use crate::ids::{ConversationId, InboxId, TeamId, TenantId, UserId};
 use crate::installation::take_turn;
@@ -297,5 +297,5 @@ pub fn assign(tx: &mut Tx, render: Render, waiting: &[(TenantId, ConversationId)
 /// Tieline itself, because of the team's mode, or the inbox's.
 fn context(tenant: TenantId, render: Render, v: &Conversation) -> Ctx {
     let id = v.team.map_or_else(|| InboxId::to_string(&v.inbox), |team| TeamId::to_string(&team));
-    Ctx { tenant, actor: Actor::system(), cause: Some(Cause { kind: CAUSE, id }), render, random: no_random }
+    Ctx { cause: Some(Cause { kind: CAUSE, id }), ..Ctx::system(tenant, render) }
 }

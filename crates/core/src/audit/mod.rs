@@ -1,18 +1,17 @@
 //! Who changed what of a tenant's settings and people, and when: a row of each administrative change, written in its own
-//! transaction, and kept when the event feed is pruned. No row holds a secret, or anything of a customer.
+//! transaction, and kept when the event feed is pruned, for ever unless the operator wants less. No row holds a secret, or anything of a customer.
 
 mod sql;
 
 use crate::ctx::{Actor, Ctx};
-use crate::ids::TenantId;
+use crate::ids::{TenantId, first_at};
 use crate::{Error, Result};
 use serde_json::{Value, json};
 use std::fmt::Display;
 use tieline_db::{Read, Tx, params};
 use uuid::Uuid;
 
-/// In which tenant something is changed, and by whom. A tenant alone stands for Tieline itself: the command line, setting
-/// up, the sender.
+/// In which tenant something is changed, and by whom. A tenant alone stands for Tieline itself.
 #[derive(Clone, Copy)]
 pub struct By<'a> {
     /// The tenant, or its test partition.
@@ -36,6 +35,11 @@ impl<'a> From<(TenantId, &'a Ctx)> for By<'a> {
         By { tenant, ctx: Some(ctx) }
     }
 }
+impl<'a> From<(TenantId, Option<&'a Ctx>)> for By<'a> {
+    fn from((tenant, ctx): (TenantId, Option<&'a Ctx>)) -> Self {
+        By { tenant, ctx }
+    }
+}
 
 /// Writes a change down: what was done (`team.updated`), to what (its id on the wire), and what of it, without secrets.
 pub(crate) fn note<'a>(
@@ -52,8 +56,9 @@ pub(crate) fn note<'a>(
     let text = serde_json::to_string(&actor).map_err(Error::internal)?;
     let (id, now) = (tx.new_id(), tx.now());
     let (subject, detail) = (subject.to_string(), detail.to_string());
+    let address = ctx.and_then(|ctx| ctx.address).map(|address| address.to_string());
     let actor_id = actor.id.as_deref();
-    tx.execute(sql::INSERT, &params![tenant.0, id, &text, actor_id, action, &subject, &detail, &cause, now])?;
+    tx.execute(sql::INSERT, &params![tenant.0, id, &text, actor_id, action, &subject, &detail, &cause, now, &address])?;
     Ok(())
 }
 
@@ -79,6 +84,8 @@ pub struct Entry {
     pub cause: Option<String>,
     /// When, microseconds UTC.
     pub at: i64,
+    /// The client's address.
+    pub address: Option<String>,
 }
 
 /// What to list; what is none is not asked about.
@@ -111,6 +118,19 @@ pub fn list(
             detail: row.get(4)?,
             cause: row.get(5)?,
             at: row.get(6)?,
+            address: row.get(7)?,
         })
     })?)
+}
+
+/// Whether the tenant has a row from before `before`, microseconds UTC.
+pub fn has_old(read: &mut Read, tenant: TenantId, before: i64) -> Result<bool> {
+    Ok(read.opt(sql::OLD, &params![tenant.0, first_at(before), 1i64], |_| Ok(()))?.is_some())
+}
+
+/// Removes up to `limit` rows of the tenant from before `before`, oldest first; the number removed.
+pub fn prune(tx: &mut Tx, tenant: TenantId, before: i64, limit: i64) -> Result<u64> {
+    let old: Vec<Uuid> = tx.all(sql::OLD, &params![tenant.0, first_at(before), limit], |row| row.get(0))?;
+    let Some(last) = old.last() else { return Ok(0) };
+    Ok(tx.execute(sql::PRUNE, &params![tenant.0, *last])?)
 }

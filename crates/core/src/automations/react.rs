@@ -298,6 +298,7 @@ fn react_by(
         tenant: event.tenant,
         actor: Actor { kind: ActorKind::Automation, id: Some(id.clone()), name: Some(rule.name.as_str().into()) },
         cause: Some(Cause { kind: CAUSE, id: id.to_string() }),
+        address: None,
         render,
         random: no_random,
     };

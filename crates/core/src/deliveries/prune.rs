@@ -2,7 +2,7 @@
 
 use super::sql;
 use crate::Result;
-use crate::ids::EndpointId;
+use crate::ids::{EndpointId, first_at};
 use tieline_db::{Read, Tx, params};
 use uuid::Uuid;
 
@@ -15,21 +15,16 @@ pub fn endpoints(read: &mut Read, after: EndpointId, limit: i64) -> Result<Vec<E
     Ok(read.all(sql::ENDPOINTS, &params![after.0, limit], |row| Ok(EndpointId::from_uuid(row.get(0)?)))?)
 }
 
-/// The first id of its millisecond: ids are UUIDv7, so what was made before has smaller ones.
-fn first_id(at: i64) -> Uuid {
-    Uuid::from_u64_pair(((at.max(0) / 1000) as u64) << 16, 0)
-}
-
 /// Whether the endpoint has a delivery that was made and ended before `before`.
 pub fn has_old(read: &mut Read, endpoint: EndpointId, before: i64) -> Result<bool> {
-    let params = params![endpoint.0, first_id(before), before];
+    let params = params![endpoint.0, first_at(before), before];
     Ok(read.opt(sql::ANY_ENDED, &params, |row| row.get::<Uuid>(0))?.is_some())
 }
 
 /// Removes up to `limit` deliveries of the endpoint that were made and ended before `before`, and their attempts; the
 /// number removed.
 pub fn prune(tx: &mut Tx, endpoint: EndpointId, before: i64, limit: i64) -> Result<u64> {
-    let params = params![endpoint.0, first_id(before), before, limit];
+    let params = params![endpoint.0, first_at(before), before, limit];
     tx.execute(sql::PRUNE_ATTEMPTS, &params)?;
     Ok(tx.execute(sql::PRUNE, &params)?)
 }

@@ -12,11 +12,11 @@ use crate::{Error, Result, automations, bots, fields, inboxes, snippets, tags, t
 use tieline_db::{Tx, params};
 
 /// A user of theirs; one with this email stands for it.
-pub fn user(tx: &mut Tx, origin: &Origin, theirs: i64, cmd: &users::Create) -> Result<(UserId, Taken)> {
+pub fn user(tx: &mut Tx, ctx: &Ctx, origin: &Origin, theirs: i64, cmd: &users::Create) -> Result<(UserId, Taken)> {
     let (id, taken) = once(tx, origin, Noun::User, theirs, |tx| {
         match tx.opt(users::sql::BY_EMAIL, &params![origin.tenant.0, &cmd.email], |row| row.get(0))? {
             Some(id) => Ok((id, Taken::There)),
-            None => Ok((users::create(tx, origin.tenant, cmd)?.id.0, Taken::New)),
+            None => Ok((users::create(tx, ctx, cmd)?.id.0, Taken::New)),
         }
     })?;
     Ok((UserId::from_uuid(id), taken))

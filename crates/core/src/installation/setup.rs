@@ -5,6 +5,7 @@
 //! prints a link.
 
 use super::{sql, take_turn};
+use crate::ctx::Ctx;
 use crate::tenants::{self, CreateTenant, Plan, Tenant};
 use crate::users::{self, User};
 use crate::{Error, Kind, Result};
@@ -53,13 +54,13 @@ pub fn check(read: &mut Read, token: &str) -> Result<()> {
 /// Makes the first tenant and its owner, and ends every link.
 ///
 /// Errors: `already_set_up`, and what making a tenant and a user refuse.
-pub fn first_owner(tx: &mut Tx, tenant: &CreateTenant, owner: &users::Create) -> Result<(Tenant, User)> {
+pub fn first_owner(tx: &mut Tx, ctx: &Ctx, tenant: &CreateTenant, owner: &users::Create) -> Result<(Tenant, User)> {
     take_turn(tx, TURN)?;
     if !is_needed(tx)? {
         return Err(Error::conflict("already_set_up", "This installation has a tenant already."));
     }
-    let tenant = tenants::create(tx, tenant)?;
-    let user = users::create(tx, tenant.id, owner)?;
+    let tenant = tenants::create(tx, Some(ctx), tenant)?;
+    let user = users::create(tx, (tenant.id, ctx), owner)?;
     tx.execute(sql::DROP_LINKS, &params![PURPOSE])?;
     Ok((tenant, user))
 }

@@ -9,7 +9,7 @@ pub(crate) mod sql;
 pub use redact::{BODY_LIMIT, redacted};
 
 use crate::Result;
-use crate::ids::TenantId;
+use crate::ids::{TenantId, first_at};
 use tieline_db::{Param, Read, Row, Tx, params};
 use uuid::Uuid;
 
@@ -92,9 +92,9 @@ pub fn list(
     let mut before = before.unwrap_or_else(Uuid::max);
     if let Some(until) = filter.until {
         // Ids are of the millisecond of their time, or a little after it where a clock stepped back.
-        before = before.min(first_id(until + CLOCK_STEP_US));
+        before = before.min(first_at(until + CLOCK_STEP_US));
     }
-    let from = filter.since.map_or_else(Uuid::nil, first_id);
+    let from = filter.since.map_or_else(Uuid::nil, first_at);
     let mut found: Vec<Entry> = Vec::new();
     for _ in 0..SCANS {
         let rows = match &filter.principal {
@@ -122,11 +122,6 @@ pub fn list(
 
 /// How far an id may lie after its time, microseconds.
 const CLOCK_STEP_US: i64 = 2_000_000;
-
-/// The first id of its millisecond.
-fn first_id(at: i64) -> Uuid {
-    Uuid::from_u64_pair(((at.max(0) / 1000) as u64) << 16, 0)
-}
 
 fn entry(row: &Row) -> tieline_db::Result<Entry> {
     Ok(Entry {
@@ -177,12 +172,12 @@ pub fn append(tx: &mut Tx, entries: &[Entry]) -> Result<()> {
 
 /// Whether the tenant's log has rows from before `before`.
 pub fn has_old(read: &mut Read, tenant: TenantId, before: i64) -> Result<bool> {
-    Ok(read.opt(sql::OLD, &params![tenant.0, first_id(before), 1i64], |_| Ok(()))?.is_some())
+    Ok(read.opt(sql::OLD, &params![tenant.0, first_at(before), 1i64], |_| Ok(()))?.is_some())
 }
 
 /// Removes up to `limit` rows of the tenant from before `before`, oldest first; the number removed.
 pub fn prune(tx: &mut Tx, tenant: TenantId, before: i64, limit: i64) -> Result<u64> {
-    let old: Vec<Uuid> = tx.all(sql::OLD, &params![tenant.0, first_id(before), limit], |row| row.get(0))?;
+    let old: Vec<Uuid> = tx.all(sql::OLD, &params![tenant.0, first_at(before), limit], |row| row.get(0))?;
     let Some(last) = old.last() else { return Ok(0) };
     tx.execute(sql::PRUNE_BODIES, &params![tenant.0, *last])?;
     Ok(tx.execute(sql::PRUNE, &params![tenant.0, *last])?)

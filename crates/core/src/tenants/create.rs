@@ -2,6 +2,7 @@
 
 use super::{Mode, Plan, Tenant, Wishes, by_slug, get, sql};
 use crate::audit::{self, By};
+use crate::ctx::Ctx;
 use crate::ids::TenantId;
 use crate::installation::change_configuration;
 use crate::{Error, FieldError, Result};
@@ -58,10 +59,10 @@ fn check(slug: &str, name: &str, plan: &Plan) -> Result<()> {
     if wrong.is_empty() { Ok(()) } else { Err(Error::invalid(wrong)) }
 }
 
-/// Makes a tenant with both partitions; answers the live one.
+/// Makes a tenant with both partitions, for whoever asks, or for Tieline itself; answers the live one.
 ///
 /// Errors: `slug_taken`.
-pub fn create(tx: &mut Tx, cmd: &CreateTenant) -> Result<Tenant> {
+pub fn create(tx: &mut Tx, ctx: Option<&Ctx>, cmd: &CreateTenant) -> Result<Tenant> {
     check(&cmd.slug, &cmd.name, &cmd.plan)?;
     match by_slug(tx, &cmd.slug, Mode::Live) {
         Ok(_) => return Err(Error::conflict("slug_taken", format!("There is a tenant {:?} already.", cmd.slug))),
@@ -90,13 +91,14 @@ pub fn create(tx: &mut Tx, cmd: &CreateTenant) -> Result<Tenant> {
             ],
         )?;
     }
-    audit::note(tx, TenantId(live), "tenant.created", TenantId(live), json!({"slug": cmd.slug, "name": cmd.name}))?;
+    let detail = json!({"slug": cmd.slug, "name": cmd.name});
+    audit::note(tx, (TenantId(live), ctx), "tenant.created", TenantId(live), detail)?;
     change_configuration(tx)?;
     get(tx, TenantId(live))
 }
 
 /// Changes a tenant; holds within a second on every node.
-pub fn update(tx: &mut Tx, slug: &str, cmd: &UpdateTenant) -> Result<Tenant> {
+pub fn update(tx: &mut Tx, ctx: Option<&Ctx>, slug: &str, cmd: &UpdateTenant) -> Result<Tenant> {
     let now = by_slug(tx, slug, Mode::Live)?;
     let name = cmd.name.as_ref().unwrap_or(&now.name);
     let plan = cmd.plan.as_ref().unwrap_or(&now.plan);
@@ -118,7 +120,7 @@ pub fn update(tx: &mut Tx, slug: &str, cmd: &UpdateTenant) -> Result<Tenant> {
         ],
     )?;
     let changed = audit::changed(&[("name", *name != now.name), ("plan", *plan != now.plan)]);
-    audit::note(tx, now.id, "tenant.updated", now.id, changed)?;
+    audit::note(tx, (now.id, ctx), "tenant.updated", now.id, changed)?;
     change_configuration(tx)?;
     get(tx, now.id)
 }

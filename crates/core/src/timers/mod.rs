@@ -7,7 +7,7 @@ mod sql;
 
 use crate::Result;
 use crate::conversations;
-use crate::ctx::{Actor, Cause, Ctx, no_random};
+use crate::ctx::{Cause, Ctx};
 use crate::events::Render;
 use crate::ids::{ConversationId, TenantId};
 use tieline_db::{Read, Tx, params};
@@ -68,7 +68,7 @@ pub fn fire(tx: &mut Tx, render: Render, limit: i64) -> Result<usize> {
             }
             fired += 1;
             let cause = Some(Cause { kind: "timer", id: kind.as_str().to_owned() });
-            let ctx = Ctx { tenant, actor: Actor::system(), cause, render, random: no_random };
+            let ctx = Ctx { cause, ..Ctx::system(tenant, render) };
             match kind {
                 Kind::Snooze => conversations::wake(tx, &ctx, ConversationId::from_uuid(subject))?,
             }

@@ -14,7 +14,7 @@ use tieline_core::contacts::Upsert;
 use tieline_core::conversations::channel::Channel;
 use tieline_core::conversations::{Conversation, Customer};
 use tieline_core::conversations::{StartOutbound, StartOutboundVerb};
-use tieline_core::ctx::{Actor, Ctx};
+use tieline_core::ctx::Ctx;
 use tieline_core::deliveries;
 use tieline_core::events::{self, Change, Event};
 use tieline_core::idempotency::Reply;
@@ -128,7 +128,7 @@ impl World {
         };
         let plan = Plan { max_webhooks: 100, ..Plan::default() };
         let cmd = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan };
-        let tenant = db.write(move |tx| tenants::create(tx, &cmd)).await.expect("a tenant").id;
+        let tenant = db.write(move |tx| tenants::create(tx, None, &cmd)).await.expect("a tenant").id;
         World {
             digest: 0,
             clock,
@@ -254,13 +254,7 @@ impl World {
     }
 
     fn ctx(&self) -> Ctx {
-        Ctx {
-            tenant: self.tenant,
-            actor: Actor::system(),
-            cause: None,
-            render: tieline_wire::native::event::data,
-            random: counted,
-        }
+        Ctx { random: counted, ..Ctx::system(self.tenant, tieline_wire::native::event::data) }
     }
 
     /// One thing that happens, and some of the work that follows from it.

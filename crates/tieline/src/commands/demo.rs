@@ -4,7 +4,7 @@
 //! shows is what the product does.
 
 use super::{print, text};
-use crate::admin::{Desk, Request, Tell, TenantFields};
+use crate::admin::{self, Desk, Request, Tell, TenantFields};
 use crate::server::{self, Start};
 use crate::{config, receiver};
 use anyhow::{Context, bail};
@@ -160,8 +160,9 @@ pub async fn run() -> anyhow::Result<()> {
     crate::start_log(&settings);
     let running = server::start(settings, Start::default()).await?;
     let desk = Desk { hub: running.hub.clone(), pause: None };
+    let way = admin::way();
     let ask = async |request| {
-        desk.run(request, &Tell::nobody()).await.map_err(|error| anyhow::anyhow!(crate::admin::line(&error)))
+        desk.run(&way, request, &Tell::nobody()).await.map_err(|error| anyhow::anyhow!(crate::admin::line(&error)))
     };
     ask(Request::CreateTenant(TenantFields::demo())).await?;
     let scopes = "full_access".to_owned();

@@ -5,6 +5,8 @@ use crate::memory;
 use crate::server::{self, Running, Start};
 use tieline_api::Hub;
 use tieline_core::Error;
+use tieline_core::ctx::{Actor, Ctx};
+use tieline_core::ids::TenantId;
 use tieline_core::installation::setup;
 use tieline_core::users::Role;
 use tokio::signal::unix::{SignalKind, signal};
@@ -98,5 +100,6 @@ async fn make_owner(hub: &Hub, owner: Owner) -> Result<(), Error> {
     let (user, _) =
         tieline_api::setup::prepare(hub, &owner.email, &owner.name, Role::Owner, Some(owner.password)).await?;
     let tenant = setup::tenant(&owner.tenant, &owner.tenant);
-    hub.db.write(move |tx| setup::first_owner(tx, &tenant, &user)).await.map(drop)
+    let ctx = Ctx { actor: Actor::operator("settings"), ..Ctx::system(TenantId(0), tieline_wire::freeze) };
+    hub.db.write(move |tx| setup::first_owner(tx, &ctx, &tenant, &user)).await.map(drop)
 }

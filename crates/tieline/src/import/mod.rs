@@ -61,7 +61,7 @@ pub async fn run(hub: &Hub, asked: Asked, tell: &Tell) -> anyhow::Result<Value> 
     let account = account(&client, asked.account).await?;
     let origin = Origin { tenant, source: format!("{}/accounts/{account}", client.name()) };
     let import = Import {
-        ctx: hub.ctx(tenant, Actor::system(), "import"),
+        ctx: hub.ctx(tenant, Actor::operator("import"), "import"),
         porter: Porter::new(hub, tenant)?,
         hub: hub.clone(),
         base: format!("api/v1/accounts/{account}"),
@@ -235,8 +235,8 @@ impl Import {
                 self.lose(PEOPLE); // an address that is none
                 continue;
             };
-            let origin = self.origin.clone();
-            let made = self.hub.db.write(move |tx| imports::user(tx, &origin, theirs, &user)).await;
+            let (ctx, origin) = (self.ctx.clone(), self.origin.clone());
+            let made = self.hub.db.write(move |tx| imports::user(tx, &ctx, &origin, theirs, &user)).await;
             let (id, taken) = made.map_err(told)?;
             known.users.insert(theirs, id);
             self.count(PEOPLE, taken, 1);

@@ -1,6 +1,6 @@
 //! The first owner: by the link that an empty installation prints, or from the environment.
 
-use crate::support::{Client, Place, Server, answer};
+use crate::support::{Client, Ended, Place, Server, answer};
 use serde_json::json;
 
 #[tokio::test]
@@ -39,9 +39,19 @@ async fn the_link_makes_the_owner_once() {
     assert_eq!(client.get("/setup/guess").await.0, 404);
     assert!(server.stop());
 
-    let key = place.run(&["key", "create", "--tenant", "acme", "--name", "k", "--scopes", "basic", "--json"]).json();
+    let key = ["key", "create", "--tenant", "acme", "--name", "k", "--scopes", "settings:read", "--json"];
+    let key = Ended::from(place.command(&key).env("SUDO_USER", "ana").output().unwrap()).json();
     let server = place.serve();
-    assert_eq!(Client::new(&server.url, key["key"].as_str().unwrap()).get("/v1/me").await.0, 200);
+    let (status, log) = Client::new(&server.url, key["key"].as_str().unwrap()).get("/v1/audit").await;
+    assert_eq!(status, 200);
+    let told = log["data"].as_array().unwrap().iter();
+    let told: Vec<_> = told.map(|row| json!([row["action"], row["actor"]["name"], row["address"]])).collect();
+    let expected = [
+        json!(["api_key.created", "command line (ana)", null]),
+        json!(["user.created", "set-up link", "127.0.0.1"]),
+        json!(["tenant.created", "set-up link", "127.0.0.1"]),
+    ];
+    assert_eq!(told, expected);
 }
 
 #[tokio::test]

@@ -15,7 +15,8 @@ pub struct AuditEntryView {
     #[schema(value_type = String, example = "aud_019a3b1c5d2e7f008a1b2c3d4e5f6071")]
     id: Shown<AuditId>,
     timestamp: Instant,
-    /// Who did it: `type` (`api_key`, `user`, `bot`, `system`), `id` and `name`. The command line is `system`.
+    /// Who did it: `type` (`api_key`, `user`, `bot`, `system`), `id` and `name`. What the operator does is `system`,
+    /// named by the way in: the command line with the login that its shell tells, or setting up.
     #[schema(value_type = Object)]
     actor: Value,
     /// What was done.
@@ -30,6 +31,9 @@ pub struct AuditEntryView {
     /// The request that led to it, by its `X-Request-Id`; null for what no request led to.
     #[schema(required, value_type = Option<Object>)]
     cause: Option<Value>,
+    /// The client's address; null for what no request led to.
+    #[schema(required, example = "203.0.113.9")]
+    address: Option<String>,
 }
 
 impl From<&Entry> for AuditEntryView {
@@ -43,6 +47,7 @@ impl From<&Entry> for AuditEntryView {
             subject: entry.subject.clone(),
             detail: json(&entry.detail),
             cause: entry.cause.as_deref().map(json),
+            address: entry.address.clone(),
         }
     }
 }

@@ -1,0 +1,2 @@
+-- Of administrative changes: from where.
+alter table audit add column address text;
