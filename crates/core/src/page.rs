@@ -1,6 +1,8 @@
 //! One page of a list: newest first, ids break ties. Either the place of the last row leads on ([`Page`]), or pages have
 //! numbers ([`Numbered`]).
 
+pub(crate) mod sql;
+
 use crate::{Error, Result};
 use uuid::Uuid;
 

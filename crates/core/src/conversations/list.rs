@@ -129,11 +129,12 @@ pub fn list(
             if sort == Sort::Updated {
                 params.push(key.into());
             }
-            match (sort, filter.contact) {
-                (Sort::Updated, None) => sql::LIST_FILTERED,
-                (Sort::Updated, Some(_)) => sql::LIST_OF_CONTACT,
-                (Sort::Created, None) => sql::LIST_CREATED,
-                (Sort::Created, Some(_)) => sql::LIST_CREATED_OF_CONTACT,
+            match (sort, filter.contact, status) {
+                (Sort::Updated, None, None) => sql::LIST_FILTERED,
+                (Sort::Updated, None, Some(_)) => sql::LIST_FILTERED_OF_STATUS,
+                (Sort::Updated, Some(_), _) => sql::LIST_OF_CONTACT,
+                (Sort::Created, None, _) => sql::LIST_CREATED,
+                (Sort::Created, Some(_), _) => sql::LIST_CREATED_OF_CONTACT,
             }
         }
     };
@@ -238,7 +239,6 @@ mod tests {
     use super::*;
     use tieline_db::{Config, Db};
 
-    /// How SQLite answers a list of ten million rows must not depend on how many there are.
     /// A page by number passes over places of a narrow index, never over rows, and sorts nothing but the page.
     #[tokio::test]
     async fn numbered_pages_pass_over_places_of_an_index() {
@@ -288,6 +288,12 @@ mod tests {
                 sql::LIST_FILTERED,
                 14,
                 "conversations_updated (tenant_id=? AND updated_at>? AND (updated_at,id)<(?,?))",
+                false,
+            ),
+            (
+                sql::LIST_FILTERED_OF_STATUS,
+                14,
+                "conversations_status (tenant_id=? AND status=? AND (updated_at,id)<(?,?))",
                 false,
             ),
             (sql::LIST_OF_CONTACT, 14, "PRIMARY KEY (tenant_id=? AND id=?)", true),

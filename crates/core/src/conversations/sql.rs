@@ -12,7 +12,7 @@ macro_rules! columns {
              v.previous_id, v.message_count, v.source_id, v.priority, v.is_held, v.waiting_since, v.first_reply_at, v.contact_seen_at, \
              v.agent_seen_at, v.bot_id, \
              (select string_agg(g.slug, ' ' order by g.slug) from conversation_tags vg \
-              join tags g on g.tenant_id = vg.tenant_id and g.id = vg.tag_id \
+              left join tags g on g.tenant_id = vg.tenant_id and g.id = vg.tag_id \
               where vg.tenant_id = v.tenant_id and vg.conversation_id = v.id), ",
             crate::contacts::sql::columns!()
         )
@@ -169,7 +169,7 @@ pub const LANDING_TEAM: &str = "select coalesce(i.team_id, t.default_team_id) fr
      join tenants t on t.id = i.tenant_id where i.tenant_id = $1 and i.id = $2";
 
 // Lists. The hot ones have a text each; every other combination of filters goes through one text per order, whose filters
-// are off when null. Parameters: $1 tenant, $2 the id to go on from, $3 rows, $4 updated since, then status and the rare
+// are off when null (`asked!`). Parameters: $1 tenant, $2 the id to go on from, $3 rows, $4 updated since, then status and the rare
 // filters, and at last the time to go on from. Ids grow with time: the order of creation needs no column beside them.
 macro_rules! updated {
     ($updated:literal, $key:literal, $($filters:tt)*) => {
@@ -203,20 +203,43 @@ macro_rules! created {
         )
     };
 }
-macro_rules! of_contact {
-    () => {
-        "v.id in (select o.id from conversations o where o.tenant_id = $1 and o.contact_id = $10)"
+/// Whether it carries a tag `ft`. Not `exists`: to answer that for many conversations PostgreSQL may read all that are tagged.
+macro_rules! tagged {
+    ($which:literal) => {
+        concat!(
+            "(select 1 from conversation_tags fg join tags ft on ft.tenant_id = fg.tenant_id and ft.id = fg.tag_id \
+             where fg.tenant_id = v.tenant_id and fg.conversation_id = v.id and ",
+            $which,
+            " limit 1) = 1"
+        )
     };
 }
 macro_rules! rare {
-    ($($contact:tt)*) => {
+    ($contact:literal) => {
         concat!(
-            " and (v.status = $5 or $5 is null) and (v.channel = $6 or $6 is null) and (v.team_id = $7 or $7 is null) \
-             and (v.agent_id = $8 or $8 is null) and (v.agent_id is null or not $9) and ",
-            $($contact)*,
-            " and (v.engagement = $11 or $11 is null) and (v.inbox_id = $12 or $12 is null) \
-             and ($13 = '' or exists (select 1 from conversation_tags fg join tags ft on ft.tenant_id = fg.tenant_id \
-             and ft.id = fg.tag_id where fg.tenant_id = v.tenant_id and fg.conversation_id = v.id and ft.slug = $13))"
+            " and ",
+            crate::page::sql::asked!(
+                "(v.status = $5 or $5 is null) and (v.channel = $6 or $6 is null) and (v.team_id = $7 or $7 is null) \
+                 and (v.agent_id = $8 or $8 is null) and (v.agent_id is null or not $9) and ",
+                $contact,
+                "(v.engagement = $11 or $11 is null) and (v.inbox_id = $12 or $12 is null) \
+                 and ($13 = '' or ",
+                tagged!("ft.slug = $13"),
+                ")"
+            )
+        )
+    };
+}
+macro_rules! any_contact {
+    () => {
+        rare!("(v.contact_id = $10 or $10 is null) and ")
+    };
+}
+macro_rules! one_contact {
+    () => {
+        concat!(
+            " and v.id in (select o.id from conversations o where o.tenant_id = $1 and o.contact_id = $10)",
+            rare!("")
         )
     };
 }
@@ -229,12 +252,22 @@ pub const LIST_OF_STATUS: &str = concat!(
     "where v.tenant_id = $1 and v.status = $4 and (v.updated_at, v.id) < ($5, $2) \
      order by v.updated_at desc, v.id desc limit $3"
 );
-pub const LIST_FILTERED: &str = updated!("v.updated_at", "$14", rare!("(v.contact_id = $10 or $10 is null)"));
+pub const LIST_FILTERED: &str = updated!("v.updated_at", "$14", any_contact!());
+/// What is open is little beside what was: filters are looked at in that alone.
+pub const LIST_FILTERED_OF_STATUS: &str = concat!(
+    "select ",
+    columns!(),
+    from!(),
+    "where v.tenant_id = $1 and v.status = $5 and ",
+    crate::page::sql::asked!("v.updated_at >= $4"),
+    any_contact!(),
+    " and (v.updated_at, v.id) < ($14, $2) order by v.updated_at desc, v.id desc limit $3"
+);
 /// One customer's conversations are few: found by their index, then sorted. Without the inner query, and the sum that keeps
 /// it from the index of changes, SQLite walks all of the tenant's.
-pub const LIST_OF_CONTACT: &str = updated!("v.updated_at + 0", "$14", rare!(of_contact!()));
-pub const LIST_CREATED: &str = created!(rare!("(v.contact_id = $10 or $10 is null)"));
-pub const LIST_CREATED_OF_CONTACT: &str = created!(rare!(of_contact!()));
+pub const LIST_OF_CONTACT: &str = updated!("v.updated_at + 0", "$14", one_contact!());
+pub const LIST_CREATED: &str = created!(any_contact!());
+pub const LIST_CREATED_OF_CONTACT: &str = created!(one_contact!());
 pub const BY_THEIR_REFERENCE: &str =
     concat!("select ", columns!(), from!(), "where v.tenant_id = $1 and v.external_reference = $2");
 pub const BY_NUMBER: &str = concat!("select ", columns!(), from!(), "where v.tenant_id = $1 and v.number = $2");
@@ -261,17 +294,19 @@ pub const OF_CONTACT: &str = concat!(
 macro_rules! standing {
     ($status:literal) => {
         concat!(
-            "where v.tenant_id = $1 and (v.is_held = $2 or $2 is null) and (v.inbox_id = $3 or $3 is null) \
-             and (v.team_id = $4 or $4 is null) \
-             and ($5 = '' or exists (select 1 from conversation_tags fg join tags ft on ft.tenant_id = fg.tenant_id \
-             and ft.id = fg.tag_id where fg.tenant_id = v.tenant_id and fg.conversation_id = v.id \
-             and replace($5, ' ' || ft.slug || ' ', '') <> $5)) \
-             and (v.source_id = $6 or $6 = '') and v.updated_at > $7 \
-             and (v.first_reply_at is null or v.waiting_since is not null or not $8) \
-             and (v.inbox_id in (select mi.inbox_id from inbox_members mi where mi.tenant_id = $1 and mi.user_id = $9) \
-             or v.team_id in (select tm.team_id from team_members tm where tm.tenant_id = $1 and tm.user_id = $9) \
-             or $9 is null) and (v.agent_id = $10 or exists (select 1 from participants p where p.tenant_id = $1 \
-             and p.conversation_id = v.id and p.user_id = $10) or $10 is null) and ",
+            "where v.tenant_id = $1 and v.updated_at > $7 and ",
+            crate::page::sql::asked!(
+                "(v.is_held = $2 or $2 is null) and (v.inbox_id = $3 or $3 is null) and (v.team_id = $4 or $4 is null) \
+                 and (v.source_id = $6 or $6 = '') \
+                 and (v.first_reply_at is null or v.waiting_since is not null or not $8) \
+                 and (v.inbox_id in (select mi.inbox_id from inbox_members mi where mi.tenant_id = $1 and mi.user_id = $9) \
+                 or v.team_id in (select tm.team_id from team_members tm where tm.tenant_id = $1 and tm.user_id = $9) \
+                 or $9 is null) and (v.agent_id = $10 or (select 1 from participants p where p.tenant_id = $1 \
+                 and p.conversation_id = v.id and p.user_id = $10) = 1 or $10 is null) and ($5 = '' or ",
+                tagged!("replace($5, ' ' || ft.slug || ' ', '') <> $5"),
+                ")"
+            ),
+            " and ",
             $status
         )
     };
@@ -285,7 +320,11 @@ macro_rules! queue {
             from!(),
             "where v.tenant_id = $1 and v.id in (select v.id from conversations v ",
             standing!($status),
-            " and (v.agent_id = $11 or $11 is null) and ((v.agent_id is null) = $12 or $12 is null) order by ",
+            " and ",
+            crate::page::sql::asked!(
+                "(v.agent_id = $11 or $11 is null) and ((v.agent_id is null) = $12 or $12 is null)"
+            ),
+            " order by ",
             $order,
             "v.updated_at desc, v.id desc limit $13 offset $14) order by ",
             $order,

@@ -131,25 +131,31 @@ pub const RELEASE: &str = "update deliveries set due_at = $3 where tenant_id = $
 
 /// The log: everything of a delivery but its body.
 macro_rules! logged {
-    ($body:literal, $rest:literal) => {
+    ($body:literal, $($rest:tt)*) => {
         concat!(
             "select id, event_id, event_type, status, overtaken, due_at, created_at, updated_at, ",
             $body,
             " from deliveries where tenant_id = $1 and endpoint_id = $2 and ",
-            $rest
+            $($rest)*
         )
     };
 }
 pub const LOG: &str = logged!(
     "null",
-    "id < $3 and created_at >= $4 and status = coalesce($5, status) and event_type = coalesce($6, event_type) \
-     order by id desc limit $7"
+    "id < $3 and ",
+    crate::page::sql::asked!(
+        "created_at >= $4 and status = coalesce($5, status) and event_type = coalesce($6, event_type)"
+    ),
+    " order by id desc limit $7"
 );
 /// The same by an index of its own: the few that failed among the many that did not.
 pub const LOG_UNSUCCESSFUL: &str = logged!(
     "null",
-    "status in ('failed', 'cancelled') and id < $3 and created_at >= $4 and status = coalesce($5, status) \
-     and event_type = coalesce($6, event_type) order by id desc limit $7"
+    "status in ('failed', 'cancelled') and id < $3 and ",
+    crate::page::sql::asked!(
+        "created_at >= $4 and status = coalesce($5, status) and event_type = coalesce($6, event_type)"
+    ),
+    " order by id desc limit $7"
 );
 pub const LOGGED: &str = logged!("body", "id = $3");
 pub static ATTEMPTS: Many = Many::new(
