@@ -174,7 +174,9 @@ fn inboxes_field<'o>(body: &'o Object<'_, '_>) -> Field<'o, Vec<InboxId>> {
 }
 
 fn prefix_field<'o>(body: &'o Object<'_, '_>) -> Field<'o, String> {
-    body.string("headerPrefix").parse(|text| sign::HeaderPrefix::parse(&text).map(|_| text.into_owned()))
+    let refusal = |_| "must be X- and then letters, digits and hyphens, at most 40 characters in all";
+    body.string("headerPrefix")
+        .parse(|text| sign::HeaderPrefix::parse(&text).map(|_| text.into_owned()).map_err(refusal))
 }
 
 /// Names are resolved only for a request that is right in itself.

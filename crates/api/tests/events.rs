@@ -73,7 +73,10 @@ async fn wrong_questions_are_refused_and_others_see_nothing() {
     for query in ["types=nothing", "types=", "limit=101", "cursor=x", "after=x", "after=conv_1"] {
         app.get(&format!("/v1/events?{query}")).await.expect(400);
     }
-    app.get(&format!("/v1/events?cursor={cursor}&after={id}")).await.expect(400);
+    let wrong = app.get("/v1/events?after=x").await.expect(400);
+    assert_eq!((&wrong["code"], &wrong["errors"][0]["field"]), (&json!("invalid_cursor"), &json!("after")));
+    let both = app.get(&format!("/v1/events?cursor={cursor}&after={id}")).await.expect(400);
+    assert_eq!(both["errors"][0]["code"], "not_allowed");
     app.tenant("other").await;
     let stranger = app.key("other", Mode::Live, &["full_access"]).await;
     let of_stranger = async |query: &str| app.call(&stranger, "GET", &format!("/v1/events{query}"), &[], None).await;

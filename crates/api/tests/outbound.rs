@@ -39,9 +39,11 @@ async fn a_conversation_comes_in_and_is_shown_whole() {
 async fn a_repeated_reference_names_the_conversation() {
     let app = App::new().await;
     let first = app.post("/v1/conversations/outbound", body("order-1")).await.expect(201);
-    let again = app.post("/v1/conversations/outbound", body("order-1")).await.expect(409);
+    let reply = app.post("/v1/conversations/outbound", body("order-1")).await;
+    let again = reply.expect(409);
     assert_eq!(again["code"], "external_reference_exists");
     assert_eq!(again["conversationId"], first["id"]);
+    assert_eq!(reply.headers["location"], format!("/v1/conversations/{}", first["id"].as_str().unwrap()));
     let other = app.post("/v1/conversations/outbound", body("order-1 ")).await.expect(201);
     assert_eq!(other["contact"]["id"], first["contact"]["id"], "bytes of references differ, the contact is the same");
 }
@@ -118,4 +120,20 @@ async fn a_key_opens_its_own_partition_only() {
     assert_eq!(refused["code"], "insufficient_scope");
     assert_eq!(refused["requiredScope"], "conversations:write");
     app.call("sa_live_nonsense", "GET", "/v1/me", &[], None).await.expect(401);
+}
+
+#[tokio::test]
+async fn each_wrong_field_is_named_once_and_the_words_of_a_choice_are_told() {
+    let app = App::new().await;
+    let wrong =
+        json!({"externalReference": "a\u{0}", "subject": "b\u{0}", "contact": {"email": "c\u{0}"}, "channel": "fax"});
+    let problem = app.post("/v1/conversations/outbound", wrong).await.expect(400);
+    let errors = problem["errors"].as_array().unwrap();
+    let of = |code: &str| -> Vec<&str> {
+        errors.iter().filter(|error| error["code"] == code).map(|error| error["field"].as_str().unwrap()).collect()
+    };
+    assert_eq!(of("invalid_value"), ["externalReference", "subject", "channel", "contact.email"], "{errors:?}");
+    assert_eq!(errors.len(), 4, "{errors:?}");
+    let told = "channel must be one of email, messenger, sms, phone, voice, whatsapp, webchat, amazon, api, instagram.";
+    assert_eq!(errors[2]["message"], told);
 }

@@ -94,6 +94,9 @@ async fn wrong_changes_are_named_all_at_once_and_change_nothing() {
     let expected =
         ["/description", "/events/0", "/headerPrefix", "/inboxIds/0", "/isActive", "/maxAttempts", "/name", "/url"];
     assert_eq!(pointers, expected);
+    let prefix = problem["errors"].as_array().unwrap().iter().find(|error| error["field"] == "headerPrefix").unwrap();
+    let told = "headerPrefix must be X- and then letters, digits and hyphens, at most 40 characters in all.";
+    assert_eq!(prefix["message"], told);
     for (seconds, status) in [(json!(-1), 400), (json!(604_801), 400), (json!("a day"), 400), (json!(604_800), 200)] {
         let body = json!({"expirePreviousInSeconds": seconds});
         app.post(&path(&made, "/rotate-secret"), body).await.expect(status);

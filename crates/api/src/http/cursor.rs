@@ -1,14 +1,13 @@
 //! Opaque cursors: where a page ended, as a short text for the next request.
 //!
 //! Guarantees: a cursor made for one tenant's list is refused for another tenant and for another list (or another order
-//! of it); no text, however made, is anything but a cursor or [`invalid_cursor`]. It is not a secret and not signed: it
+//! of it); no text, however made, is anything but a cursor or none. It is not a secret and not signed: it
 //! holds a position only, and every query it enters names the tenant by itself, so a forged one shows its forger
 //! nothing but another page of his own list.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
-use tieline_core::error::{Error, FieldError, Kind};
 use uuid::Uuid;
 
 /// First byte of every cursor; another layout gets another number, and old cursors are refused, not misread.
@@ -60,13 +59,6 @@ impl Cursor {
         check.copy_from_slice(&hash.finalize()[..CHECK_BYTES]);
         check
     }
-}
-
-/// 400 `invalid_cursor` (contract D1).
-pub fn invalid_cursor() -> Error {
-    let message = "cursor is not one of this list; start again without it.";
-    let field = FieldError { pointer: "cursor".into(), code: "invalid_cursor", message: message.into() };
-    Error { fields: vec![field], ..Error::new(Kind::Invalid, "invalid_cursor", message) }
 }
 
 #[cfg(test)]

@@ -179,7 +179,15 @@ fn problem(error: &Error, id: &RequestId, public_url: Option<&str>) -> Response 
     let status = status(error);
     let body = Problem { error, status, id: id.as_str(), public_url: public_url.unwrap_or("") };
     let body = serde_json::to_vec(&body).expect("a problem is strings and numbers");
-    answered(error, status, body, HeaderValue::from_static("application/problem+json"))
+    let mut response = answered(error, status, body, HeaderValue::from_static("application/problem+json"));
+    // A refused repeat says where the first one is (DESIGN section 1).
+    let first = error.extra.iter().find(|(name, _)| *name == "conversationId");
+    if let ("external_reference_exists", Some((_, id))) = (error.code, first)
+        && let Ok(location) = HeaderValue::try_from(format!("/v1/conversations/{id}"))
+    {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
 }
 
 /// The answer around a failure's body: the headers that its status asks for, whatever the dialect.

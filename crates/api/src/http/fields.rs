@@ -1,7 +1,7 @@
 //! Reads a JSON request body as a table of fields and reports every wrong one at once.
 //!
-//! Guarantees: [`read`] gives either the whole value or every field error found (up to [`MAX_ERRORS`]), each with RFC
-//! 6901 pointer, code and sentence; no bytes make it panic or work more than in proportion to their length; no text
+//! Guarantees: [`read`] gives either the whole value or every field error found (up to [`MAX_ERRORS`], the first of each
+//! field), each with RFC 6901 pointer, code and sentence; no bytes make it panic or work more than in proportion to their length; no text
 //! that comes out holds NUL, which PostgreSQL cannot store. Unknown members are ignored, of a repeated member the last
 //! counts (contract D1.2).
 //!
@@ -115,12 +115,17 @@ impl Sink {
     /// The value if nothing was wrong, else everything that was.
     pub(super) fn finish<T>(self, value: T) -> Result<T, Error> {
         let fields = self.0.into_inner();
-        match fields.as_slice() {
-            [] => Ok(value),
-            // The cursor has a code of its own in the contract; beside other errors it is one field of many.
-            [only] if only.code == "invalid_cursor" => Err(super::cursor::invalid_cursor()),
-            _ => Err(Error::invalid(fields)),
+        if fields.is_empty() {
+            return Ok(value);
         }
+        let mut error = Error::invalid(fields);
+        // A cursor has a code of its own in the contract; beside other errors it is one field of many.
+        if let [only] = error.fields.as_slice()
+            && only.code == "invalid_cursor"
+        {
+            error.code = only.code;
+        }
+        Err(error)
     }
 }
 
@@ -160,6 +165,10 @@ impl<'o> At<'o> {
         let mut errors = self.sink.0.borrow_mut();
         if !self.muted && errors.len() < MAX_ERRORS {
             let pointer = self.pointer();
+            // A reader may look at a member twice, first for its value, then for its being there.
+            if errors.iter().any(|known| known.pointer == pointer) {
+                return;
+            }
             errors.push(FieldError { pointer, code, message: format!("{self} {predicate}.") });
         }
     }

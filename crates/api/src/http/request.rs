@@ -20,7 +20,7 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest request id taken over from a client, in characters (contract D1.4).
 pub const REQUEST_ID_MAX_CHARS: usize = 128;
 /// A refused body is still read this far, so that a client in the middle of sending it reads the answer, not a reset.
-const LINGER_BYTES: usize = 8 * 1024 * 1024;
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
 /// … and for this long.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Space reserved before the first byte of a body without a length.

@@ -3,7 +3,7 @@
 use super::Result;
 use crate::caller::Caller;
 use crate::endpoints::event_name;
-use crate::http::cursor::{Cursor, invalid_cursor};
+use crate::http::cursor::Cursor;
 use crate::http::fields::Refusal;
 use crate::http::query::{self, Query};
 use crate::http::reply::Page;
@@ -159,6 +159,7 @@ pub(crate) fn asked_for(types: &[String], name: &str) -> bool {
 /// Oldest first, kept for 30 days; the order is the one in which changes became visible. Go on with `nextCursor`, or at any
 /// later time with `after` = the last id you have. A page may be short, or empty, and still have more.
 #[utoipa::path(get, path = "/v1/events", tag = "Events",
+    security(("key" = ["events:read"])),
     params(("after" = Option<String>, Query, description = "Id of an event, or a cursor: only what came after it"),
         ("types" = Option<String>, Query, description = "Names of events, separated by commas; default all"),
         ("limit" = Option<i64>, Query, minimum = 1, maximum = 100, description = "Rows of a page; default 20"),
@@ -170,7 +171,7 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
     let (limit, cursor, after, types) =
         query::read(query.as_deref(), |q| (q.limit(), q.cursor(tenant.0, LIST), after(q, tenant), types(q)))?;
     if cursor.is_some() && after.is_some() {
-        return Err(invalid_cursor().into());
+        return Err(Error::field("after", "not_allowed", "after and cursor say the same; give one of them.").into());
     }
     let after = cursor.map(|cursor| After::Position(cursor.key)).or(after);
     let (events, more) = hub

@@ -1,6 +1,6 @@
 //! Inboxes on `/v1`.
 
-use super::shared::{self, name, nullable};
+use super::shared::{self, name, nullable, parse_channel};
 use super::{Result, created};
 use crate::caller::Caller;
 use crate::endpoints::{enabled, header_prefix, new_secret};
@@ -60,10 +60,6 @@ pub struct UpdateInboxRequest {
     team_id: Option<String>,
 }
 
-fn parse_channel(text: Cow<str>) -> std::result::Result<Channel, &'static str> {
-    Channel::from_text(&text).ok_or("is no channel that Tieline knows")
-}
-
 fn url<'o>(field: Field<'o, Cow<'_, str>>, policy: &EgressPolicy) -> Field<'o, String> {
     field.parse(|url| match policy.check_url(&url) {
         Ok(_) => Ok(url.into_owned()),
@@ -96,7 +92,8 @@ async fn hook(hub: &Hub, caller: &Caller, url: String) -> std::result::Result<(H
 /// List inboxes
 ///
 /// Newest first. A native channel gets its inbox when its first conversation arrives.
-#[utoipa::path(get, path = "/v1/inboxes", tag = "Inboxes", params(shared::ListParams),
+#[utoipa::path(get, path = "/v1/inboxes", tag = "Inboxes",
+    security(("key" = ["channels:read"])), params(shared::ListParams),
     responses((status = 200, description = "A page", body = Page<InboxView>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Page<InboxView>> {
     caller.needs(Scope::ChannelsRead)?;
@@ -108,7 +105,8 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 /// Create an inbox
 ///
 /// With a `webhookUrl` it gets a webhook endpoint of its own, whose secret is in this answer only.
-#[utoipa::path(post, path = "/v1/inboxes", tag = "Inboxes", request_body = CreateInboxRequest,
+#[utoipa::path(post, path = "/v1/inboxes", tag = "Inboxes",
+    security(("key" = ["channels:write"])), request_body = CreateInboxRequest,
     responses((status = 201, description = "Created", body = InboxView)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
     caller.needs(Scope::ChannelsWrite)?;
@@ -135,7 +133,8 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 }
 
 /// Show an inbox
-#[utoipa::path(get, path = "/v1/inboxes/{id}", tag = "Inboxes", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/inboxes/{id}", tag = "Inboxes",
+    security(("key" = ["channels:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The inbox", body = InboxView)))]
 async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(InboxId,)>) -> Result<Json<InboxView>> {
     caller.needs(Scope::ChannelsRead)?;
@@ -147,7 +146,8 @@ async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(InboxId,
 /// Change an inbox
 ///
 /// A `webhookUrl` where there was none makes an endpoint; its secret is in this answer only.
-#[utoipa::path(patch, path = "/v1/inboxes/{id}", tag = "Inboxes", params(("id" = String, Path)),
+#[utoipa::path(patch, path = "/v1/inboxes/{id}", tag = "Inboxes",
+    security(("key" = ["channels:write"])), params(("id" = String, Path)),
     request_body = UpdateInboxRequest, responses((status = 200, description = "Changed", body = InboxView)))]
 async fn update(
     State(hub): State<Hub>,
@@ -183,7 +183,8 @@ async fn update(
 /// Delete an inbox
 ///
 /// Only one without conversations; an inbox that has some is 409 `inbox_in_use`.
-#[utoipa::path(delete, path = "/v1/inboxes/{id}", tag = "Inboxes", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/inboxes/{id}", tag = "Inboxes",
+    security(("key" = ["channels:write"])), params(("id" = String, Path)),
     responses((status = 204, description = "Deleted")))]
 async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(InboxId,)>) -> Result<NoContent> {
     caller.needs(Scope::ChannelsWrite)?;

@@ -8,12 +8,20 @@ use crate::http::cursor::Cursor;
 use crate::http::query::{self, Query};
 use crate::http::reply::Page;
 use crate::hub::Hub;
+use std::borrow::Cow;
+use tieline_core::conversations::channel::Channel;
 use tieline_core::error::Error;
 use tieline_core::ids::TenantId;
 use tieline_core::page;
 use tieline_db::Read;
 use utoipa::IntoParams;
 use uuid::Uuid;
+
+/// A channel's word.
+pub(crate) fn parse_channel(text: Cow<str>) -> std::result::Result<Channel, String> {
+    let known = || format!("must be one of {}", Channel::ALL.map(Channel::as_str).join(", "));
+    Channel::from_text(&text).ok_or_else(known)
+}
 
 /// Which page of a list.
 #[derive(IntoParams)]

@@ -195,7 +195,8 @@ impl<'a, 'o> Field<'o, &'a RawValue> {
 impl<'o, T> Field<'o, Vec<T>> {
     /// At least this many items.
     pub fn at_least(self, min: usize) -> Field<'o, Vec<T>> {
-        self.check(|items| items.len() >= min, Refusal::new("too_short", format!("must have at least {min} items")))
+        let few = if min == 1 { "must not be empty".to_owned() } else { format!("must have at least {min} items") };
+        self.check(|items| items.len() >= min, Refusal::new("too_short", few))
     }
 }
 

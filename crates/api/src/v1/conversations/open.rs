@@ -2,6 +2,7 @@
 
 use super::super::attachments::{AttachmentRequest, check_addresses, files};
 use super::super::messages::{MessageRequest, message};
+use super::super::shared::parse_channel;
 use super::super::{Result, created, replayed, respond};
 use crate::caller::Caller;
 use crate::http::fields::{self, Object, Refusal};
@@ -119,7 +120,8 @@ fn started(started: &Started) -> Answer {
 /// The contact is found by its email address or made. The message lands in the inbox as if the customer had just written;
 /// an agent's answer comes back as a `message.sent` webhook. A repeated `externalReference` is 409 and names the
 /// conversation; with an `Idempotency-Key` the first answer is given back instead.
-#[utoipa::path(post, path = "/v1/conversations/outbound", tag = "Conversations", request_body = OutboundRequest,
+#[utoipa::path(post, path = "/v1/conversations/outbound", tag = "Conversations",
+    security(("key" = ["conversations:write"])), request_body = OutboundRequest,
     responses((status = 201, description = "Opened", body = StartedView<'static>)))]
 async fn create_outbound(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
     caller.needs(Scope::ConversationsWrite)?;
@@ -191,7 +193,8 @@ pub struct OpenContact {
 /// Open a conversation
 ///
 /// As `/v1/conversations/outbound`, for contacts known by id, email, phone or your own id; everything else may be left out.
-#[utoipa::path(post, path = "/v1/conversations", tag = "Conversations", request_body = OpenRequest,
+#[utoipa::path(post, path = "/v1/conversations", tag = "Conversations",
+    security(("key" = ["conversations:write"])), request_body = OpenRequest,
     responses((status = 201, description = "Opened", body = StartedView<'static>)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
     caller.needs(Scope::ConversationsWrite)?;
@@ -257,10 +260,7 @@ fn common(caller: &Caller, body: &Object<'_, '_>) -> StartOutbound {
         external_reference: body.string("externalReference").chars(1..=255).owned().optional(),
         contact: Customer::Found(Upsert::default()),
         subject: body.string("subject").chars(1..=998).owned().optional(),
-        channel: body
-            .string("channel")
-            .parse(|text| Channel::from_text(&text).ok_or("is no channel that Tieline knows"))
-            .or(Channel::Email),
+        channel: body.string("channel").parse(parse_channel).or(Channel::Email),
         message: None,
         tags: body.list("tags", 50, |tag| tag.string().chars(1..=64).owned().required()).or_default(),
         custom_fields: body
