@@ -1,12 +1,13 @@
 //! For those who run the server: `/healthz`, `/readyz`, `/metrics`. No credentials; put a proxy in front that keeps them
 //! inside, where that matters.
 
+use crate::http::metrics::classic;
 use crate::http::reply::Json;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::future::BoxFuture;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,7 @@ pub fn routes(operations: Operations) -> Router {
     Router::new()
         .route("/healthz", get(async || Json(Health { status: "ok" })))
         .route("/readyz", get(move || ready(db.clone())))
-        .route("/metrics", get(move || answer(metrics())))
+        .route("/metrics", get(move |headers: HeaderMap| answer(metrics(), headers)))
 }
 
 #[derive(Serialize)]
@@ -51,9 +52,17 @@ struct Ready {
     sending_paused: Option<bool>,
 }
 
-async fn answer(metrics: BoxFuture<'static, String>) -> Response {
-    let mut response = metrics.await.into_response();
-    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+/// OpenMetrics to those who ask for it, as Prometheus does; to others the older format.
+async fn answer(metrics: BoxFuture<'static, String>, headers: HeaderMap) -> Response {
+    let asked = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+    let open = asked.into_iter().any(|accept| accept.contains("application/openmetrics-text"));
+    let text = metrics.await;
+    let (text, kind) = match open {
+        true => (text, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        false => (classic(&text), "text/plain; version=0.0.4; charset=utf-8"),
+    };
+    let mut response = text.into_response();
+    let kind = HeaderValue::from_static(kind);
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
 }

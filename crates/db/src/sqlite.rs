@@ -332,7 +332,10 @@ fn group(conn: &Connection, mut units: Vec<Unit>, shared: &Shared, ids: &mut Ids
     };
     if let Err(error) = committed {
         let _ = execute(conn, "rollback", &[]);
-        let error = Error::Unavailable(error.to_string());
+        let error = match error {
+            Error::Unavailable(_) => error,
+            other => Error::Unavailable(other.to_string()),
+        };
         return fail(done.into_iter().map(|(unit, _)| unit).collect(), error);
     }
     shared.stats.record_group(jobs);

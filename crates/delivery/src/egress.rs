@@ -76,7 +76,7 @@ impl EgressPolicy {
         let mut policy = EgressPolicy { allow_http, ..EgressPolicy::default() };
         for entry in allow_hosts.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
             if policy.nets.len() + policy.names.len() == MAX_ALLOW_ENTRIES {
-                return Err(format!("{ALLOW_HOSTS} has more than {MAX_ALLOW_ENTRIES} entries"));
+                return Err(format!("there are more than {MAX_ALLOW_ENTRIES} entries"));
             }
             if let Ok(net) = entry.parse::<IpNet>() {
                 policy.nets.push(net);
@@ -87,7 +87,7 @@ impl EgressPolicy {
                     Ok(Host::Domain(name)) if is_plain_name(bare(&name)) => policy.names.push(bare(&name).to_owned()),
                     _ => {
                         return Err(format!(
-                            "{ALLOW_HOSTS}: {entry:?} is neither an address (10.1.2.3), nor a CIDR (10.0.0.0/8), nor a \
+                            "{entry:?} is neither an address (10.1.2.3), nor a CIDR (10.0.0.0/8), nor a \
                              name (erp.internal); leave out scheme, port and wildcards"
                         ));
                     }

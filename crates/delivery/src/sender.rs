@@ -607,7 +607,15 @@ impl<P: Post> Sender<P> {
         }
         let (db, render) = (self.db.clone(), self.settings.render);
         self.spawn(async move {
-            Done::Disabled(endpoint, db.write(move |tx| webhooks::disable(tx, render, endpoint, reason)).await)
+            let disabled = db.write(move |tx| webhooks::disable(tx, render, endpoint, reason)).await;
+            if disabled.is_ok() {
+                let why = match reason {
+                    DisabledReason::Gone => "its receiver answered 410",
+                    _ => "its receiver has failed for too long",
+                };
+                tracing::warn!(endpoint = %endpoint, "webhook {endpoint} is switched off: {why}");
+            }
+            Done::Disabled(endpoint, disabled)
         });
     }
 }

@@ -18,6 +18,7 @@ use tieline_delivery::files::Bucket;
 use tieline_delivery::housekeeping::Kept;
 use tieline_delivery::queue::Rules;
 use tieline_delivery::schedule::{RetrySchedule, parse_duration};
+use tracing_subscriber::filter::LevelFilter;
 
 /// What environment variables of ours start with.
 const PREFIX: &str = "TIELINE_";
@@ -342,8 +343,14 @@ fn checked(values: BTreeMap<&'static str, (String, Origin)>, warnings: Vec<Strin
         "json" => LogFormat::Json,
         other => return Err(wrong("log_format", format!("must be text or json, not {other:?}"))),
     };
-    tracing_subscriber::EnvFilter::try_new(text("log"))
-        .map_err(|_| wrong("log", format!("must be a level such as info, not {:?}", text("log"))))?;
+    // The filter takes any word for a module's name, and then says nothing of all others.
+    let bare = |part: &&str| !part.contains(['=', '[']) && !part.is_empty();
+    let unknown = text("log").split(',').map(str::trim).filter(bare).find(|word| word.parse::<LevelFilter>().is_err());
+    let broken = tracing_subscriber::EnvFilter::try_new(text("log")).is_err().then(|| text("log"));
+    if let Some(word) = unknown.or(broken) {
+        let levels = "must be error, warn, info, debug or trace, also per module as in info,tieline_delivery=debug";
+        return Err(wrong("log", format!("{levels}, not {word:?}")));
+    }
     let owner = match (given("owner_email"), given("owner_password")) {
         (None, None) => None,
         (Some(_), None) => return Err(wrong("owner_password", "is missing beside the owner's address".into())),

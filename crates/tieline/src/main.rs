@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let line = format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ");
+            let line = line.replace(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER, "?");
             eprintln!("tieline: {line}");
             ExitCode::FAILURE
         }

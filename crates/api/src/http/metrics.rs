@@ -99,6 +99,31 @@ fn class(status: StatusCode) -> &'static str {
     }
 }
 
+/// The text of OpenMetrics as Prometheus's older format, which more programs read: counters and infos are called there what
+/// their samples are called, and neither units nor an end are told.
+pub fn classic(open: &str) -> String {
+    let mut text = String::with_capacity(open.len());
+    let mut help = "";
+    for line in open.lines() {
+        let described = line.strip_prefix("# TYPE ").and_then(|described| described.split_once(' '));
+        if let Some((name, kind)) = described {
+            let (suffix, kind) = match kind {
+                "counter" => ("_total", kind),
+                "info" => ("_info", "gauge"),
+                _ => ("", kind),
+            };
+            let about = help.split_once(' ').map_or("", |(_, about)| about);
+            text.push_str(&format!("# HELP {name}{suffix} {about}\n# TYPE {name}{suffix} {kind}\n"));
+        } else if let Some(given) = line.strip_prefix("# HELP ") {
+            help = given;
+        } else if !line.starts_with('#') {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,5 +145,15 @@ mod tests {
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         let count = "tieline_http_request_duration_seconds_count{dialect=\"v1\",route=\"unmatched\",method=\"other\",status=\"4xx\"} 2";
         assert!(text.contains(count), "{text}");
+    }
+
+    #[test]
+    fn the_older_format_names_counters_as_their_samples() {
+        let open = "# HELP a_b Things.\n# TYPE a_b counter\na_b_total{x=\"y\"} 2\n# HELP c It.\n# TYPE c info\nc_info{v=\"1\"} 1\n\
+                    # HELP d_seconds Time.\n# TYPE d_seconds gauge\n# UNIT d_seconds seconds\nd_seconds 3\n# EOF\n";
+        let classic = super::classic(open);
+        let expected = "# HELP a_b_total Things.\n# TYPE a_b_total counter\na_b_total{x=\"y\"} 2\n# HELP c_info It.\n\
+                        # TYPE c_info gauge\nc_info{v=\"1\"} 1\n# HELP d_seconds Time.\n# TYPE d_seconds gauge\nd_seconds 3\n";
+        assert_eq!(classic, expected);
     }
 }

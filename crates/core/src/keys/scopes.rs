@@ -152,7 +152,10 @@ impl Scopes {
                 None => wrong.push(FieldError {
                     pointer: format!("{pointer}/{index}"),
                     code: "unknown_scope",
-                    message: format!("There is no scope {}.", quoted(name)),
+                    message: format!(
+                        "There is no scope {}; one is such as conversations:write, a bundle is basic, read_all, integration or full_access.",
+                        quoted(name)
+                    ),
                 }),
             }
         }
@@ -330,7 +333,7 @@ mod tests {
         let fields: Vec<_> = error.fields.iter().map(|field| (field.pointer.as_str(), field.code)).collect();
         let unknown = "unknown_scope";
         assert_eq!(fields, [("/scopes/1", unknown), ("/scopes/2", unknown), ("/scopes/3", unknown)]);
-        assert_eq!(error.fields[0].message, "There is no scope \"tags\".");
+        assert!(error.fields[0].message.starts_with("There is no scope \"tags\"; one is such as conversations:write"));
 
         let empty = Scopes::parse([], "/scopes").unwrap_err();
         assert_eq!((empty.fields[0].pointer.as_str(), empty.fields[0].code), ("/scopes", "required"));

@@ -204,7 +204,7 @@ fn a_bad_allow_list_is_refused_with_the_entry() {
         "user@erp",
     ] {
         let error = EgressPolicy::parse(&format!("10.0.0.0/8,{bad}"), false).expect_err(bad);
-        assert!(error.contains(&format!("{bad:?}")) && error.contains(ALLOW_HOSTS), "{error}");
+        assert!(error.contains(&format!("{bad:?}")), "{error}");
     }
     assert!(EgressPolicy::parse(&"a,".repeat(MAX_ALLOW_ENTRIES), false).is_ok());
     assert!(EgressPolicy::parse(&"a,".repeat(MAX_ALLOW_ENTRIES + 1), false).is_err());

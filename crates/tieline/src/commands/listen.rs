@@ -42,13 +42,18 @@ pub async fn run(settings: &Settings, args: cli::Listen) -> anyhow::Result<()> {
         }
     };
     let prefix = HeaderPrefix::parse(DEFAULT_HEADER_PREFIX).map_err(anyhow::Error::msg)?;
+    let types = match args.events.as_slice() {
+        [] => String::new(),
+        events => {
+            format!("?types={}", url::form_urlencoded::byte_serialize(events.join(",").as_bytes()).collect::<String>())
+        }
+    };
     let mut forwarder = Forwarder {
         http: reqwest::Client::builder().no_proxy().read_timeout(SILENCE).build()?,
-        stream: format!("{}/v1/stream", server.trim_end_matches('/')),
+        stream: format!("{}/v1/stream{types}", server.trim_end_matches('/')),
         key: args.key,
         target,
         signer: Signer::new(PreparedSecret::new(&secret), Vec::new(), HeaderStyle::Product(prefix)),
-        events: args.events,
         last: None,
     };
     print(&format!("Forwarding events of {server} to {}, signed with {secret}", forwarder.target))?;
@@ -65,7 +70,6 @@ struct Forwarder {
     key: String,
     target: reqwest::Url,
     signer: Signer,
-    events: Vec<String>,
     /// Id of the last event posted.
     last: Option<String>,
 }
@@ -110,9 +114,7 @@ impl Forwarder {
         while let Some(chunk) = chunks.next().await {
             let Ok(chunk) = chunk else { break };
             for event in parser.feed(&chunk)? {
-                if self.events.is_empty() || self.events.iter().any(|name| *name == event.name || name == "*") {
-                    self.forward(&event).await?;
-                }
+                self.forward(&event).await?;
                 self.last = event.id.or(self.last.take());
             }
         }

@@ -13,6 +13,9 @@ pub async fn run(settings: &Settings, show: bool) -> anyhow::Result<()> {
     let missing: Vec<_> = MIGRATIONS.iter().filter(|step| step.version > found).collect();
     let steps: Vec<String> = missing.iter().map(|step| format!("{} ({})", step.version, step.name)).collect();
     let newest = MIGRATIONS.last().map_or(0, |step| step.version);
+    if found > newest {
+        return Err(tieline_db::Error::Newer { found, known: newest }.into());
+    }
     if show {
         let name = config::shown(&settings.database);
         return print(&match &steps[..] {

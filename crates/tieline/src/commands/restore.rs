@@ -112,7 +112,12 @@ pub fn unpack(from: &Path, to: &Path) -> anyhow::Result<Manifest> {
     let mut found: BTreeMap<String, Entry> = BTreeMap::new();
     let mut manifest = None;
     for entry in archive.entries()? {
-        let entry = entry.with_context(broken)?;
+        let entry = match entry {
+            Ok(entry) => entry,
+            // What the library says then is about bytes that mean nothing.
+            Err(_) if found.is_empty() => bail!("{} is no backup made by tieline", from.display()),
+            Err(error) => return Err(error).with_context(broken),
+        };
         let path = entry.path().with_context(broken)?.into_owned();
         let name = path.to_str().with_context(broken)?.to_owned();
         let inside = path.components().all(|part| matches!(part, Component::Normal(_)));

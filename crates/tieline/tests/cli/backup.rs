@@ -148,7 +148,8 @@ fn a_damaged_backup_is_named_and_leaves_nothing() {
         ("cut off", good[..good.len() / 2].to_vec(), "bad.tar is no whole backup"),
         ("no manifest", good[..good.len() / 512 * 512 - 16 * 512].to_vec(), "bad.tar"),
         ("empty", Vec::new(), "bad.tar was cut off: it has no manifest"),
-        ("something else", b"hello".repeat(1000), "bad.tar is no whole backup"),
+        ("something else", b"hello".repeat(1000), "bad.tar is no backup made by tieline"),
+        ("binary", vec![0xff; 4096], "bad.tar is no backup made by tieline"),
         ("a changed byte", changed(&good), "tieline.db in bad.tar is damaged: its checksum differs"),
     ] {
         std::fs::write(place.path().join("bad.tar"), bytes).unwrap();

@@ -105,6 +105,16 @@ fn a_wrong_key_is_one_line() {
     assert!(!ended.success);
     let expected = "tieline: the server refused the stream (401 Unauthorized): This API key is not known";
     assert!(ended.stderr.starts_with(expected), "{}", ended.stderr);
+    let made = place.run(&["tenant", "create", "--slug", "acme", "--json"]).json();
+    assert_eq!(made["slug"], "acme");
+    let key = ["key", "create", "--tenant", "acme", "--name", "n", "--scopes", "full_access", "--json"];
+    let key = place.run(&key).json()["key"].as_str().unwrap().to_owned();
+    let args =
+        ["listen", "--forward-to", "http://127.0.0.1:9/", "--server", &server.url, "--key", &key, "--events", "foo"];
+    let ended = place.run(&args);
+    assert!(!ended.success);
+    let expected = "tieline: the server refused the stream (400 Bad Request): types is no event";
+    assert!(ended.stderr.starts_with(expected), "{}", ended.stderr);
     let refused = place.run(&["listen", "--forward-to", "localhost:9", "--key", "x"]).refusal();
     assert_eq!(refused, "--forward-to must be an http or https address, not \"localhost:9\"");
 }

@@ -18,7 +18,7 @@ async fn probes_and_metrics_of_a_healthy_server() {
     for line in [
         "tieline_http_request_duration_seconds_count{dialect=\"v1\",route=\"/v1/conversations/outbound\",method=\"POST\",status=\"2xx\"} 1",
         "tieline_db_write_queue 0",
-        "# EOF",
+        "# TYPE tieline_db_jobs_total counter",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
     }
@@ -29,6 +29,12 @@ async fn probes_and_metrics_of_a_healthy_server() {
     assert!(value("process_resident_memory_bytes") > 1e6);
     assert!(value("tieline_db_jobs_total") >= value("tieline_db_groups_total"));
     assert!(value("tieline_db_groups_total") >= 2.0, "a creation and a probe");
+    let asked =
+        reqwest::Client::new().get(format!("{}/metrics", server.url)).header("accept", "application/openmetrics-text");
+    let open = asked.send().await.unwrap();
+    assert_eq!(open.headers()["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let open = open.text().await.unwrap();
+    assert!(open.ends_with("# EOF\n") && open.contains("# TYPE tieline_db_jobs counter\n"), "{open}");
     assert!(server.stop());
 }
 

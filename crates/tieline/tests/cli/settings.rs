@@ -47,6 +47,17 @@ fn what_is_wrong_is_one_line() {
         with("TIELINE_SECRET_KEY", "hush"),
         "TIELINE_SECRET_KEY: the secret key must be 32 bytes in base64, or 64 hexadecimal digits"
     );
+    let levels =
+        "TIELINE_LOG must be error, warn, info, debug or trace, also per module as in info,tieline_delivery=debug";
+    assert_eq!(with("TIELINE_LOG", "loud"), format!("{levels}, not \"loud\""));
+    assert_eq!(with("TIELINE_LOG", "info,x=loud"), format!("{levels}, not \"info,x=loud\""));
+    assert_eq!(
+        with("TIELINE_WEBHOOK_RETRY_SCHEDULE", "5s,5x"),
+        "TIELINE_WEBHOOK_RETRY_SCHEDULE is refused: \"5x\" is not a duration such as 200ms, 5s, 5m, 2h or 3d"
+    );
+    assert!(
+        with("TIELINE_WEBHOOK_ALLOW_HOSTS", "a/b").starts_with("TIELINE_WEBHOOK_ALLOW_HOSTS is refused: \"a/b\" is")
+    );
     assert_eq!(
         place.run(&["serve", "--config", "none.toml"]).refusal(),
         "cannot read none.toml: No such file or directory (os error 2)"

@@ -48,10 +48,12 @@ fn a_newer_schema_is_one_line() {
     let place = Place::new();
     place.run(&["migrate"]).ok();
     Db::open(Config::sqlite(place.data().join("tieline.db"), NEWER)).unwrap().close();
-    let line = place.run(&["serve"]).refusal();
     let known = tieline_core::MIGRATIONS.len();
     let text = format!("the database has schema version 999, this program knows {known}: start the newer version");
-    assert!(line.contains(&text), "{line}");
+    for command in [&["serve"][..], &["migrate"], &["migrate", "--show"]] {
+        let line = place.run(command).refusal();
+        assert!(line.contains(&text), "{command:?}: {line}");
+    }
 }
 
 #[test]
