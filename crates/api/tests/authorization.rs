@@ -225,6 +225,23 @@ async fn every_operation_has_a_row() {
 }
 
 #[tokio::test]
+async fn the_document_says_which_scope_an_operation_needs() {
+    let app = App::new().await;
+    let document = document(&app);
+    for (operation, scope, _) in ROWS {
+        let (method, path) = operation.split_once(' ').unwrap();
+        let atteny = path.starts_with("/api/");
+        let needs = scope.split('|').map(|scope| match scope {
+            "any" => json!({"key": []}),
+            "webhooks:write" if atteny => json!({"key": ["webhooks:manage"]}),
+            scope => json!({"key": [scope]}),
+        });
+        let said = &document["paths"][path][method.to_lowercase()]["security"];
+        assert_eq!(*said, Value::Array(needs.collect()), "{operation}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_key_nothing_is_answered() {
     let app = App::new().await;
     let ids = things(&app, &app.key).await;

@@ -89,7 +89,8 @@ fn phone(text: Cow<str>) -> std::result::Result<String, Refusal> {
 /// List contacts
 ///
 /// Last changed first.
-#[utoipa::path(get, path = "/api/v1/contacts", tag = "Contacts", params(PageParams, SearchParams),
+#[utoipa::path(get, path = "/api/v1/contacts", tag = "Contacts",
+    security(("key" = ["contacts:read"])), params(PageParams, SearchParams),
     responses((status = 200, description = "A page", body = List<ContactView<'static>>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Response> {
     caller.needs(Scope::ContactsRead)?;
@@ -113,7 +114,8 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 /// Create a contact
 ///
 /// A number that somebody has already, in whatever spelling, is 409 and `contactId` names the contact.
-#[utoipa::path(post, path = "/api/v1/contacts", tag = "Contacts", request_body = CreateContactRequest,
+#[utoipa::path(post, path = "/api/v1/contacts", tag = "Contacts",
+    security(("key" = ["contacts:write"])), request_body = CreateContactRequest,
     responses((status = 201, description = "Created", body = Success<ContactView<'static>>)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
     caller.needs(Scope::ContactsWrite)?;
@@ -131,7 +133,8 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 }
 
 /// Show a contact
-#[utoipa::path(get, path = "/api/v1/contacts/{id}", tag = "Contacts", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/api/v1/contacts/{id}", tag = "Contacts",
+    security(("key" = ["contacts:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The contact", body = Success<ContactView<'static>>)))]
 async fn show(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(ContactId,)>) -> Result<Response> {
     caller.needs(Scope::ContactsRead)?;
@@ -143,7 +146,8 @@ async fn show(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(Contact
 /// Change a contact
 ///
 /// A number or address that somebody else has is 409 and `contactId` names that contact.
-#[utoipa::path(patch, path = "/api/v1/contacts/{id}", tag = "Contacts", params(("id" = String, Path)),
+#[utoipa::path(patch, path = "/api/v1/contacts/{id}", tag = "Contacts",
+    security(("key" = ["contacts:write"])), params(("id" = String, Path)),
     request_body = UpdateContactRequest,
     responses((status = 200, description = "Changed", body = Success<ContactView<'static>>)))]
 async fn update(

@@ -36,7 +36,8 @@ struct StatusParams {
 /// List conversations
 ///
 /// Last changed first, each with `contact` and `lastMessage`.
-#[utoipa::path(get, path = "/api/v1/conversations", tag = "Conversations", params(PageParams, StatusParams),
+#[utoipa::path(get, path = "/api/v1/conversations", tag = "Conversations",
+    security(("key" = ["conversations:read"])), params(PageParams, StatusParams),
     responses((status = 200, description = "A page", body = List<ListedConversation<'static>>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Response> {
     caller.needs(Scope::ConversationsRead)?;
@@ -59,7 +60,8 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 }
 
 /// Show a conversation
-#[utoipa::path(get, path = "/api/v1/conversations/{id}", tag = "Conversations", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/api/v1/conversations/{id}", tag = "Conversations",
+    security(("key" = ["conversations:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The conversation", body = Success<ListedConversation<'static>>)))]
 async fn show(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(ConversationId,)>) -> Result<Response> {
     caller.needs(Scope::ConversationsRead)?;

@@ -82,7 +82,8 @@ fn due(id: &DeliveryId) -> Answer {
 /// Send a test
 ///
 /// Sends `webhook.test` to this webhook only, also when it is off. The delivery shows in the log like any other.
-#[utoipa::path(post, path = "/api/v1/webhooks/{id}/test", tag = "Webhooks", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/api/v1/webhooks/{id}/test", tag = "Webhooks",
+    security(("key" = ["webhooks:manage"])), params(("id" = String, Path)),
     responses((status = 202, description = "Due", body = Success<Due>)))]
 async fn test(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(EndpointId,)>) -> Result<Response> {
     manages_webhooks(&caller)?;
@@ -94,6 +95,7 @@ async fn test(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(Endpoin
 ///
 /// The same bytes with a new round of attempts, also when the webhook is off. Only for deliveries that have ended.
 #[utoipa::path(post, path = "/api/v1/webhooks/{id}/deliveries/{deliveryId}/redeliver", tag = "Webhooks",
+    security(("key" = ["webhooks:manage"])),
     params(("id" = String, Path), ("deliveryId" = String, Path)),
     responses((status = 202, description = "Due", body = Success<Due>)))]
 async fn redeliver(
@@ -109,6 +111,7 @@ async fn redeliver(
 ///
 /// Newest first, kept for 30 days.
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}/deliveries", tag = "Webhooks",
+    security(("key" = ["webhooks:manage"])),
     params(("id" = String, Path), LogParams),
     responses((status = 200, description = "A page", body = Log<'static>)))]
 async fn list(
@@ -144,6 +147,7 @@ async fn list(
 
 /// Show a delivery with its body
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}/deliveries/{deliveryId}", tag = "Webhooks",
+    security(("key" = ["webhooks:manage"])),
     params(("id" = String, Path), ("deliveryId" = String, Path)),
     responses((status = 200, description = "The delivery", body = Success<DeliveryWithBody<'static>>)))]
 async fn show(

@@ -108,7 +108,8 @@ struct Deleted {
 /// List webhooks
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/api/v1/webhooks", tag = "Webhooks", params(PageParams),
+#[utoipa::path(get, path = "/api/v1/webhooks", tag = "Webhooks",
+    security(("key" = ["webhooks:manage"])), params(PageParams),
     responses((status = 200, description = "A page", body = List<WebhookView<'static>>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Response> {
     manages_webhooks(&caller)?;
@@ -124,7 +125,8 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 /// Add a webhook
 ///
 /// It gets the events that happen from now on. The secret is in this answer only.
-#[utoipa::path(post, path = "/api/v1/webhooks", tag = "Webhooks", request_body = CreateWebhookRequest,
+#[utoipa::path(post, path = "/api/v1/webhooks", tag = "Webhooks",
+    security(("key" = ["webhooks:manage"])), request_body = CreateWebhookRequest,
     responses((status = 201, description = "Added", body = Success<WebhookWithSecret<'static>>)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
     manages_webhooks(&caller)?;
@@ -138,7 +140,8 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 }
 
 /// Show a webhook
-#[utoipa::path(get, path = "/api/v1/webhooks/{id}", tag = "Webhooks", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/api/v1/webhooks/{id}", tag = "Webhooks",
+    security(("key" = ["webhooks:manage"])), params(("id" = String, Path)),
     responses((status = 200, description = "The webhook", body = Success<WebhookView<'static>>)))]
 async fn show(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(EndpointId,)>) -> Result<Response> {
     manages_webhooks(&caller)?;
@@ -150,7 +153,8 @@ async fn show(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(Endpoin
 /// Change a webhook
 ///
 /// A merge-patch: what is not mentioned stays, null clears. `isActive: true` switches a disabled one on again.
-#[utoipa::path(patch, path = "/api/v1/webhooks/{id}", tag = "Webhooks", params(("id" = String, Path)),
+#[utoipa::path(patch, path = "/api/v1/webhooks/{id}", tag = "Webhooks",
+    security(("key" = ["webhooks:manage"])), params(("id" = String, Path)),
     request_body = UpdateWebhookRequest,
     responses((status = 200, description = "Changed", body = Success<WebhookChanged<'static>>)))]
 async fn update(
@@ -168,7 +172,8 @@ async fn update(
 /// Delete a webhook
 ///
 /// Nothing more is sent; its deliveries are gone with it.
-#[utoipa::path(delete, path = "/api/v1/webhooks/{id}", tag = "Webhooks", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/api/v1/webhooks/{id}", tag = "Webhooks",
+    security(("key" = ["webhooks:manage"])), params(("id" = String, Path)),
     responses((status = 200, description = "Deleted", body = Success<Deleted>)))]
 async fn remove(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(EndpointId,)>) -> Result<Response> {
     manages_webhooks(&caller)?;
@@ -181,7 +186,8 @@ async fn remove(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(Endpo
 ///
 /// Until `previousSecretExpiresAt` the Standard Webhooks header is signed with both; `X-Atteny-Signature` is signed with the
 /// new one at once. The new secret is in this answer only.
-#[utoipa::path(post, path = "/api/v1/webhooks/{id}/rotate-secret", tag = "Webhooks", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/api/v1/webhooks/{id}/rotate-secret", tag = "Webhooks",
+    security(("key" = ["webhooks:manage"])), params(("id" = String, Path)),
     request_body = Option<RotateSecretRequest>,
     responses((status = 200, description = "The new secret", body = Success<RotatedView<'static>>)))]
 async fn rotate_secret(

@@ -112,15 +112,20 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ("invalid_phone", "The text is no phone number that can be kept."),
     ("invalid_slug", "A slug has lowercase letters a to z, digits and hyphens."),
     ("invalid_key", "A key of a custom field starts with a letter and has letters a to z, digits and `_`."),
-    ("invalid_format", "A date or a timestamp is not written as one."),
     ("unknown_option", "The select field has no such option."),
     ("duplicate", "Another item of the list has this value."),
-    ("not_allowed", "The field does not belong here."),
     ("unknown_id", "The id names nothing of this tenant."),
     ("unknown_scope", "The word is no scope."),
     ("immutable", "The field never changes after it was made."),
-    ("invalid_cursor", "The cursor belongs to another list."),
+    ("invalid_cursor", "The cursor belongs to another list or tenant, or is damaged."),
     ("invalid_format", "The text is no timestamp or date of the form that is needed."),
+    ("invalid_url", "The text is no whole address such as `https://example.com/hook`."),
+    ("url_too_long", "The address has more than 2048 characters."),
+    ("url_has_credentials", "The address holds a user name or password."),
+    ("scheme_not_allowed", "The address must begin with `https://`, unless the operator allows `http://`."),
+    ("address_not_allowed", "The address leads into a private or special network, which only the operator can allow."),
+    ("taken", "On Chatwoot's surface: another webhook of the account has this address."),
+    ("unsupported", "On Chatwoot's surface: a rule to take over asks for something that there is not here."),
     ("must_be_future", "The instant must lie in the future."),
     ("not_allowed", "The field does not go with the others, or not with the present state."),
     ("not_found", "The field names something that does not exist, or is another tenant's."),
@@ -335,6 +340,38 @@ mod tests {
                 // Tests may use codes of their own.
                 see(text.split("#[cfg(test)]").next().unwrap());
             }
+        }
+    }
+
+    /// The same for single fields; one that is documented nowhere would be a riddle.
+    #[test]
+    fn every_field_code_in_the_sources_is_documented_once() {
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut found = BTreeSet::new();
+        for name in ["core", "api", "delivery"] {
+            sources(&crates.join(name).join("src"), &mut |text| field_codes_in(text, &mut found));
+        }
+        assert!(
+            found.contains("required") && found.contains("address_not_allowed"),
+            "the search finds nothing: {found:?}"
+        );
+        let known: BTreeSet<&str> = FIELD_CODES.iter().map(|(code, _)| *code).collect();
+        let unknown: Vec<_> = found.iter().filter(|code| !known.contains(code.as_str())).collect();
+        assert!(unknown.is_empty(), "add to FIELD_CODES: {unknown:?}");
+        assert_eq!(known.len(), FIELD_CODES.len(), "a code is there twice");
+    }
+
+    /// Codes in `Refusal::new("code"`, `Error::field(_, "code"`, `FieldError {{ …, code: "code"` and `refusal("code"`.
+    fn field_codes_in(text: &str, found: &mut BTreeSet<String>) {
+        let word = |rest: &str| {
+            let word = rest.trim_start().strip_prefix('"')?.split('"').next()?;
+            (!word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')).then(|| word.to_owned())
+        };
+        for call in ["Refusal::new(", "refusal(", "code: "] {
+            found.extend(text.match_indices(call).filter_map(|(at, _)| word(&text[at + call.len()..])));
+        }
+        for (at, call) in text.match_indices("Error::field(") {
+            found.extend(text[at + call.len()..].split_once(',').and_then(|(_, rest)| word(rest)));
         }
     }
 

@@ -1,5 +1,8 @@
-//! What every operation of a dialect's document has in common: how to authenticate, and the errors it may answer.
+//! What every operation of a dialect's document has in common: how to authenticate, the errors it may answer, and how a
+//! creation is repeated safely.
 
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
 
@@ -28,6 +31,9 @@ pub fn describe(document: &mut OpenApi, key: &str, schema: &str, content_type: &
     components.add_security_scheme("key", SecurityScheme::Http(scheme));
     document.security = Some(vec![SecurityRequirement::new("key", Vec::<String>::new())]);
     for path in document.paths.paths.values_mut() {
+        if let Some(post) = &mut path.post {
+            repeatable(post);
+        }
         let operations = [&mut path.get, &mut path.post, &mut path.put, &mut path.patch, &mut path.delete];
         for operation in operations.into_iter().flatten() {
             for (status, description) in ERRORS {
@@ -38,4 +44,13 @@ pub fn describe(document: &mut OpenApi, key: &str, schema: &str, content_type: &
             }
         }
     }
+}
+
+/// Every POST takes an `Idempotency-Key` (contract D1.6).
+fn repeatable(post: &mut Operation) {
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255));
+    let about = "Any text of your own, such as a UUID: for 24 hours the same key with the same body gets the first answer \
+                 again instead of doing it twice.";
+    let header = ParameterBuilder::new().name("Idempotency-Key").parameter_in(ParameterIn::Header);
+    post.parameters.get_or_insert_default().push(header.description(Some(about)).schema(Some(text)).build().into());
 }

@@ -104,7 +104,8 @@ fn with_text(key: &Key, text: &str) -> Answer {
 /// List API keys
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/v1/api-keys", tag = "API keys", params(shared::ListParams),
+#[utoipa::path(get, path = "/v1/api-keys", tag = "API keys",
+    security(("key" = ["settings:read"])), params(shared::ListParams),
     responses((status = 200, description = "A page", body = Page<ApiKeyView>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Page<ApiKeyView>> {
     caller.needs(Scope::SettingsRead)?;
@@ -115,7 +116,8 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 /// Create an API key
 ///
 /// The key's text is in this answer only.
-#[utoipa::path(post, path = "/v1/api-keys", tag = "API keys", request_body = CreateApiKeyRequest,
+#[utoipa::path(post, path = "/v1/api-keys", tag = "API keys",
+    security(("key" = ["settings:write"])), request_body = CreateApiKeyRequest,
     responses((status = 201, description = "Created", body = ApiKeyWithText)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
     caller.needs(Scope::SettingsWrite)?;
@@ -143,7 +145,8 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 }
 
 /// Show an API key
-#[utoipa::path(get, path = "/v1/api-keys/{id}", tag = "API keys", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/api-keys/{id}", tag = "API keys",
+    security(("key" = ["settings:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The key, without its text", body = ApiKeyView)))]
 async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(KeyId,)>) -> Result<Json<ApiKeyView>> {
     caller.needs(Scope::SettingsRead)?;
@@ -155,7 +158,8 @@ async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(KeyId,)>
 /// Change an API key
 ///
 /// Scopes that the calling key lacks cannot be given, neither by name nor by switching a key on that has them.
-#[utoipa::path(patch, path = "/v1/api-keys/{id}", tag = "API keys", params(("id" = String, Path)),
+#[utoipa::path(patch, path = "/v1/api-keys/{id}", tag = "API keys",
+    security(("key" = ["settings:write"])), params(("id" = String, Path)),
     request_body = UpdateApiKeyRequest, responses((status = 200, description = "Changed", body = ApiKeyView)))]
 async fn update(
     State(hub): State<Hub>,
@@ -182,7 +186,8 @@ async fn update(
 /// Revoke an API key
 ///
 /// It is refused from the next request on.
-#[utoipa::path(delete, path = "/v1/api-keys/{id}", tag = "API keys", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/api-keys/{id}", tag = "API keys",
+    security(("key" = ["settings:write"])), params(("id" = String, Path)),
     responses((status = 204, description = "Revoked")))]
 async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(KeyId,)>) -> Result<NoContent> {
     caller.needs(Scope::SettingsWrite)?;
@@ -195,7 +200,8 @@ async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(KeyId
 ///
 /// Makes a second key of the same name and scopes, whose text is in this answer only; the old one ends after
 /// `expirePreviousInSeconds`. Only a key that has all its scopes may do this. The body may be left out.
-#[utoipa::path(post, path = "/v1/api-keys/{id}/rotate", tag = "API keys", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/api-keys/{id}/rotate", tag = "API keys",
+    security(("key" = ["settings:write"])), params(("id" = String, Path)),
     request_body = Option<RotateApiKeyRequest>,
     responses((status = 201, description = "The new key", body = ApiKeyWithText)))]
 async fn rotate(

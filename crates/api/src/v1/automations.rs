@@ -107,7 +107,8 @@ async fn read<T>(
 /// List rules
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/v1/automations", tag = "Automations", params(shared::ListParams),
+#[utoipa::path(get, path = "/v1/automations", tag = "Automations",
+    security(("key" = ["automations:read"])), params(shared::ListParams),
     responses((status = 200, description = "A page", body = Page<AutomationView>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Page<AutomationView>> {
     caller.needs(Scope::AutomationsRead)?;
@@ -118,7 +119,8 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 /// Create a rule
 ///
 /// It acts on what happens from now on, through any dialect and in any inbox. What a rule does starts no rule.
-#[utoipa::path(post, path = "/v1/automations", tag = "Automations", request_body = CreateAutomationRequest,
+#[utoipa::path(post, path = "/v1/automations", tag = "Automations",
+    security(("key" = ["automations:write"])), request_body = CreateAutomationRequest,
     responses((status = 201, description = "Created", body = AutomationView)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
     caller.needs(Scope::AutomationsWrite)?;
@@ -141,7 +143,8 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 }
 
 /// Show a rule
-#[utoipa::path(get, path = "/v1/automations/{id}", tag = "Automations", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/automations/{id}", tag = "Automations",
+    security(("key" = ["automations:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The rule", body = AutomationView)))]
 async fn get(
     State(hub): State<Hub>,
@@ -155,7 +158,8 @@ async fn get(
 }
 
 /// Change a rule
-#[utoipa::path(patch, path = "/v1/automations/{id}", tag = "Automations", params(("id" = String, Path)),
+#[utoipa::path(patch, path = "/v1/automations/{id}", tag = "Automations",
+    security(("key" = ["automations:write"])), params(("id" = String, Path)),
     request_body = UpdateAutomationRequest,
     responses((status = 200, description = "Changed", body = AutomationView)))]
 async fn update(
@@ -183,7 +187,8 @@ async fn update(
 /// Delete a rule
 ///
 /// What it did stays.
-#[utoipa::path(delete, path = "/v1/automations/{id}", tag = "Automations", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/automations/{id}", tag = "Automations",
+    security(("key" = ["automations:write"])), params(("id" = String, Path)),
     responses((status = 204, description = "Deleted")))]
 async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(AutomationId,)>) -> Result<NoContent> {
     caller.needs(Scope::AutomationsWrite)?;

@@ -116,7 +116,8 @@ fn written(written: &Written) -> axum::body::Bytes {
 /// List contacts
 ///
 /// Last changed first.
-#[utoipa::path(get, path = "/v1/contacts", tag = "Contacts", params(ContactFilters, shared::ListParams),
+#[utoipa::path(get, path = "/v1/contacts", tag = "Contacts",
+    security(("key" = ["contacts:read"])), params(ContactFilters, shared::ListParams),
     responses((status = 200, description = "A page", body = Page<ContactView<'static>>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Response> {
     caller.needs(Scope::ContactsRead)?;
@@ -154,7 +155,8 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 /// Create a contact
 ///
 /// An email, phone or external id that somebody has already is 409 and names the contact.
-#[utoipa::path(post, path = "/v1/contacts", tag = "Contacts", request_body = CreateContactRequest,
+#[utoipa::path(post, path = "/v1/contacts", tag = "Contacts",
+    security(("key" = ["contacts:write"])), request_body = CreateContactRequest,
     responses((status = 201, description = "Created", body = WrittenContactView<'static>)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
     caller.needs(Scope::ContactsWrite)?;
@@ -174,7 +176,8 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 /// Show a contact
 ///
 /// The id of a contact that was merged away answers with the contact it went into, which names it in `mergedFrom`.
-#[utoipa::path(get, path = "/v1/contacts/{id}", tag = "Contacts", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/contacts/{id}", tag = "Contacts",
+    security(("key" = ["contacts:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The contact", body = ContactDetailView<'static>)))]
 async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(ContactId,)>) -> Result<Response> {
     caller.needs(Scope::ContactsRead)?;
@@ -186,7 +189,8 @@ async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(ContactI
 /// Change a contact
 ///
 /// An address that somebody else has is 409 and names that contact.
-#[utoipa::path(patch, path = "/v1/contacts/{id}", tag = "Contacts", params(("id" = String, Path)),
+#[utoipa::path(patch, path = "/v1/contacts/{id}", tag = "Contacts",
+    security(("key" = ["contacts:write"])), params(("id" = String, Path)),
     request_body = UpdateContactRequest,
     responses((status = 200, description = "Changed", body = WrittenContactView<'static>)))]
 async fn update(
@@ -211,7 +215,8 @@ async fn update(
 /// Delete a contact
 ///
 /// Only one without conversations; a contact that has some is 409 `contact_in_use`, merge it instead.
-#[utoipa::path(delete, path = "/v1/contacts/{id}", tag = "Contacts", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/contacts/{id}", tag = "Contacts",
+    security(("key" = ["contacts:write"])), params(("id" = String, Path)),
     responses((status = 204, description = "Deleted")))]
 async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(ContactId,)>) -> Result<NoContent> {
     caller.needs(Scope::ContactsWrite)?;
@@ -224,7 +229,8 @@ async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(Conta
 ///
 /// Their addresses and conversations move here and their ids answer with this contact from now on. What this contact lacks
 /// (email, phone, external id, values of custom fields) comes from the one that changed last. There is no way back.
-#[utoipa::path(post, path = "/v1/contacts/{id}/merge", tag = "Contacts", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/contacts/{id}/merge", tag = "Contacts",
+    security(("key" = ["contacts:write"])), params(("id" = String, Path)),
     request_body = MergeContactsRequest,
     responses((status = 200, description = "Merged", body = ContactDetailView<'static>)))]
 async fn merge(

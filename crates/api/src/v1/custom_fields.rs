@@ -108,7 +108,8 @@ fn key_of(name: &str) -> std::result::Result<String, Error> {
 /// List custom fields
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/v1/custom-fields", tag = "Custom fields", params(shared::ListParams),
+#[utoipa::path(get, path = "/v1/custom-fields", tag = "Custom fields",
+    security(("key" = ["settings:read"])), params(shared::ListParams),
     responses((status = 200, description = "A page", body = Page<CustomFieldView>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Page<CustomFieldView>> {
     caller.needs(Scope::SettingsRead)?;
@@ -117,7 +118,8 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 }
 
 /// Create a custom field
-#[utoipa::path(post, path = "/v1/custom-fields", tag = "Custom fields", request_body = CreateCustomFieldRequest,
+#[utoipa::path(post, path = "/v1/custom-fields", tag = "Custom fields",
+    security(("key" = ["settings:write"])), request_body = CreateCustomFieldRequest,
     responses((status = 201, description = "Created", body = CustomFieldView)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
     caller.needs(Scope::SettingsWrite)?;
@@ -138,7 +140,8 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 }
 
 /// Show a custom field
-#[utoipa::path(get, path = "/v1/custom-fields/{id}", tag = "Custom fields", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/custom-fields/{id}", tag = "Custom fields",
+    security(("key" = ["settings:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The custom field", body = CustomFieldView)))]
 async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(FieldId,)>) -> Result<Json<CustomFieldView>> {
     caller.needs(Scope::SettingsRead)?;
@@ -150,7 +153,8 @@ async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(FieldId,
 /// Change a custom field
 ///
 /// Key, type and entity never change.
-#[utoipa::path(patch, path = "/v1/custom-fields/{id}", tag = "Custom fields", params(("id" = String, Path)),
+#[utoipa::path(patch, path = "/v1/custom-fields/{id}", tag = "Custom fields",
+    security(("key" = ["settings:write"])), params(("id" = String, Path)),
     request_body = UpdateCustomFieldRequest,
     responses((status = 200, description = "Changed", body = CustomFieldView)))]
 async fn update(
@@ -175,7 +179,8 @@ async fn update(
 /// Delete a custom field
 ///
 /// Values that contacts and conversations hold stay in them; no request writes them any more.
-#[utoipa::path(delete, path = "/v1/custom-fields/{id}", tag = "Custom fields", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/custom-fields/{id}", tag = "Custom fields",
+    security(("key" = ["settings:write"])), params(("id" = String, Path)),
     responses((status = 204, description = "Deleted")))]
 async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(FieldId,)>) -> Result<NoContent> {
     caller.needs(Scope::SettingsWrite)?;

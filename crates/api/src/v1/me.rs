@@ -111,7 +111,8 @@ pub fn router() -> OpenApiRouter<Hub> {
 /// Show the calling key, its tenant and its limits
 ///
 /// Works with any scope.
-#[utoipa::path(get, path = "/v1/me", tag = "Account", responses((status = 200, description = "The key and its tenant", body = MeView)))]
+#[utoipa::path(get, path = "/v1/me", tag = "Account",
+    security(("key" = [])), responses((status = 200, description = "The key and its tenant", body = MeView)))]
 async fn me(caller: Caller) -> Result<Json<MeView>> {
     let (tenant, key) = (&caller.principal().tenant, &caller.principal().key);
     let plan = &tenant.plan;

@@ -59,7 +59,8 @@ fn parse_slug(text: Cow<str>) -> std::result::Result<String, fields::Refusal> {
 /// List tags
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/v1/tags", tag = "Tags", params(shared::ListParams),
+#[utoipa::path(get, path = "/v1/tags", tag = "Tags",
+    security(("key" = ["tags:read"])), params(shared::ListParams),
     responses((status = 200, description = "A page", body = Page<TagView>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Page<TagView>> {
     caller.needs(Scope::TagsRead)?;
@@ -68,7 +69,8 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 }
 
 /// Create a tag
-#[utoipa::path(post, path = "/v1/tags", tag = "Tags", request_body = CreateTagRequest,
+#[utoipa::path(post, path = "/v1/tags", tag = "Tags",
+    security(("key" = ["tags:write"])), request_body = CreateTagRequest,
     responses((status = 201, description = "Created", body = TagView)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
     caller.needs(Scope::TagsWrite)?;
@@ -82,7 +84,8 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 }
 
 /// Show a tag
-#[utoipa::path(get, path = "/v1/tags/{id}", tag = "Tags", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/tags/{id}", tag = "Tags",
+    security(("key" = ["tags:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The tag", body = TagView)))]
 async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(TagId,)>) -> Result<Json<TagView>> {
     caller.needs(Scope::TagsRead)?;
@@ -92,7 +95,8 @@ async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(TagId,)>
 }
 
 /// Change a tag
-#[utoipa::path(patch, path = "/v1/tags/{id}", tag = "Tags", params(("id" = String, Path)), request_body = UpdateTagRequest,
+#[utoipa::path(patch, path = "/v1/tags/{id}", tag = "Tags",
+    security(("key" = ["tags:write"])), params(("id" = String, Path)), request_body = UpdateTagRequest,
     responses((status = 200, description = "Changed", body = TagView)))]
 async fn update(
     State(hub): State<Hub>,
@@ -114,7 +118,8 @@ async fn update(
 /// Delete a tag
 ///
 /// It is taken off every conversation, without an event for each.
-#[utoipa::path(delete, path = "/v1/tags/{id}", tag = "Tags", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/tags/{id}", tag = "Tags",
+    security(("key" = ["tags:write"])), params(("id" = String, Path)),
     responses((status = 204, description = "Deleted")))]
 async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(TagId,)>) -> Result<NoContent> {
     caller.needs(Scope::TagsWrite)?;

@@ -87,7 +87,8 @@ pub struct UpdateTeamRequest {
 /// List teams
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/v1/teams", tag = "Teams", params(shared::ListParams),
+#[utoipa::path(get, path = "/v1/teams", tag = "Teams",
+    security(("key" = ["teams:read"])), params(shared::ListParams),
     responses((status = 200, description = "A page", body = Page<TeamView>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Page<TeamView>> {
     caller.needs(Scope::TeamsRead)?;
@@ -96,7 +97,8 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 }
 
 /// Create a team
-#[utoipa::path(post, path = "/v1/teams", tag = "Teams", request_body = CreateTeamRequest,
+#[utoipa::path(post, path = "/v1/teams", tag = "Teams",
+    security(("key" = ["teams:write"])), request_body = CreateTeamRequest,
     responses((status = 201, description = "Created", body = TeamView)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
     caller.needs(Scope::TeamsWrite)?;
@@ -116,7 +118,8 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 }
 
 /// Show a team
-#[utoipa::path(get, path = "/v1/teams/{id}", tag = "Teams", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/teams/{id}", tag = "Teams",
+    security(("key" = ["teams:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The team", body = TeamView)))]
 async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(TeamId,)>) -> Result<Json<TeamView>> {
     caller.needs(Scope::TeamsRead)?;
@@ -126,7 +129,8 @@ async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(TeamId,)
 }
 
 /// Change a team
-#[utoipa::path(patch, path = "/v1/teams/{id}", tag = "Teams", params(("id" = String, Path)),
+#[utoipa::path(patch, path = "/v1/teams/{id}", tag = "Teams",
+    security(("key" = ["teams:write"])), params(("id" = String, Path)),
     request_body = UpdateTeamRequest, responses((status = 200, description = "Changed", body = TeamView)))]
 async fn update(
     State(hub): State<Hub>,
@@ -154,7 +158,8 @@ async fn update(
 /// Delete a team
 ///
 /// Its conversations and inboxes go on without a team, without an event for each.
-#[utoipa::path(delete, path = "/v1/teams/{id}", tag = "Teams", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/teams/{id}", tag = "Teams",
+    security(("key" = ["teams:write"])), params(("id" = String, Path)),
     responses((status = 204, description = "Deleted")))]
 async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(TeamId,)>) -> Result<NoContent> {
     caller.needs(Scope::TeamsWrite)?;

@@ -81,7 +81,8 @@ fn password<'o>(field: Field<'o, Cow<'_, str>>) -> Field<'o, String> {
 /// List users
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/v1/users", tag = "Users", params(shared::ListParams),
+#[utoipa::path(get, path = "/v1/users", tag = "Users",
+    security(("key" = ["users:read"])), params(shared::ListParams),
     responses((status = 200, description = "A page", body = Page<UserView>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Page<UserView>> {
     caller.needs(Scope::UsersRead)?;
@@ -93,7 +94,8 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 /// Create a user
 ///
 /// Needs a live key.
-#[utoipa::path(post, path = "/v1/users", tag = "Users", request_body = CreateUserRequest,
+#[utoipa::path(post, path = "/v1/users", tag = "Users",
+    security(("key" = ["users:write"])), request_body = CreateUserRequest,
     responses((status = 201, description = "Created", body = UserView)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
     caller.needs(Scope::UsersWrite)?;
@@ -119,7 +121,8 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 }
 
 /// Show a user
-#[utoipa::path(get, path = "/v1/users/{id}", tag = "Users", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/users/{id}", tag = "Users",
+    security(("key" = ["users:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The user", body = UserView)))]
 async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(UserId,)>) -> Result<Json<UserView>> {
     caller.needs(Scope::UsersRead)?;
@@ -131,7 +134,8 @@ async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(UserId,)
 /// Change a user
 ///
 /// Needs a live key. The last active owner stays one: 409 `last_owner`.
-#[utoipa::path(patch, path = "/v1/users/{id}", tag = "Users", params(("id" = String, Path)),
+#[utoipa::path(patch, path = "/v1/users/{id}", tag = "Users",
+    security(("key" = ["users:write"])), params(("id" = String, Path)),
     request_body = UpdateUserRequest, responses((status = 200, description = "Changed", body = UserView)))]
 async fn update(
     State(hub): State<Hub>,

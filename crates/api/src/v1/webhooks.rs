@@ -124,7 +124,8 @@ fn with_secret(endpoint: &Endpoint, secret: &str) -> Answer {
 /// Add a webhook endpoint
 ///
 /// It gets the events that happen from now on. The secret is in this answer only.
-#[utoipa::path(post, path = "/v1/webhooks", tag = "Webhooks", request_body = CreateWebhookRequest,
+#[utoipa::path(post, path = "/v1/webhooks", tag = "Webhooks",
+    security(("key" = ["webhooks:write"])), request_body = CreateWebhookRequest,
     responses((status = 201, description = "Added", body = WebhookWithSecret<'static>)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
     enabled(&caller)?;
@@ -138,6 +139,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 ///
 /// Newest first.
 #[utoipa::path(get, path = "/v1/webhooks", tag = "Webhooks",
+    security(("key" = ["webhooks:read"])),
     params(("limit" = Option<i64>, Query, minimum = 1, maximum = 100, description = "Rows of a page; default 20"),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before")),
     responses((status = 200, description = "A page", body = WebhookPage)))]
@@ -155,7 +157,8 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 }
 
 /// Show a webhook endpoint
-#[utoipa::path(get, path = "/v1/webhooks/{id}", tag = "Webhooks", params(("id" = String, Path, description = "`wh_…`")),
+#[utoipa::path(get, path = "/v1/webhooks/{id}", tag = "Webhooks",
+    security(("key" = ["webhooks:read"])), params(("id" = String, Path, description = "`wh_…`")),
     responses((status = 200, description = "The endpoint", body = WebhookView<'static>)))]
 async fn show(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(EndpointId,)>) -> Result<Response> {
     enabled(&caller)?;
@@ -170,7 +173,8 @@ async fn show(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(Endpoin
 /// A merge-patch: what is not mentioned stays, null clears. `isActive: false` cancels what waits. `isActive: true` forgets
 /// failures, closes the breaker and makes what waits due at once; events from then on are delivered, and
 /// `missedEvents` says how many a replay would bring back.
-#[utoipa::path(patch, path = "/v1/webhooks/{id}", tag = "Webhooks", params(("id" = String, Path, description = "`wh_…`")),
+#[utoipa::path(patch, path = "/v1/webhooks/{id}", tag = "Webhooks",
+    security(("key" = ["webhooks:write"])), params(("id" = String, Path, description = "`wh_…`")),
     request_body = UpdateWebhookRequest,
     responses((status = 200, description = "Changed", body = WebhookChanged<'static>)))]
 async fn update(hub: State<Hub>, caller: Caller, id: Path<(EndpointId,)>, body: JsonBody) -> Result<Response> {
@@ -180,7 +184,8 @@ async fn update(hub: State<Hub>, caller: Caller, id: Path<(EndpointId,)>, body: 
 /// Change a webhook endpoint
 ///
 /// The same as PATCH.
-#[utoipa::path(put, path = "/v1/webhooks/{id}", tag = "Webhooks", params(("id" = String, Path, description = "`wh_…`")),
+#[utoipa::path(put, path = "/v1/webhooks/{id}", tag = "Webhooks",
+    security(("key" = ["webhooks:write"])), params(("id" = String, Path, description = "`wh_…`")),
     request_body = UpdateWebhookRequest,
     responses((status = 200, description = "Changed", body = WebhookChanged<'static>)))]
 async fn replace(hub: State<Hub>, caller: Caller, id: Path<(EndpointId,)>, body: JsonBody) -> Result<Response> {
@@ -204,6 +209,7 @@ async fn change(
 ///
 /// Nothing more is sent; its deliveries are gone with it.
 #[utoipa::path(delete, path = "/v1/webhooks/{id}", tag = "Webhooks",
+    security(("key" = ["webhooks:write"])),
     params(("id" = String, Path, description = "`wh_…`")), responses((status = 204, description = "Deleted")))]
 async fn remove(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(EndpointId,)>) -> Result<NoContent> {
     enabled(&caller)?;
@@ -217,6 +223,7 @@ async fn remove(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(Endpo
 ///
 /// Until `previousSecretExpiresAt` every delivery is signed with both. The new secret is in this answer only.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/rotate-secret", tag = "Webhooks",
+    security(("key" = ["webhooks:write"])),
     params(("id" = String, Path, description = "`wh_…`")), request_body = Option<RotateSecretRequest>,
     responses((status = 200, description = "The new secret", body = RotatedView<'static>)))]
 async fn rotate_secret(

@@ -189,7 +189,7 @@ function operationNode({ path, method, operation, shared, id }) {
   left.append(...prose(operation.description));
   const security = operation.security || doc.security || [];
   const scopes = [...new Set(security.flatMap((one) => Object.values(one).flat()))];
-  if (scopes.length) left.append(el("p", {}, scopes.map((scope) => el("span", { class: "badge" }, scope))));
+  if (scopes.length) left.append(el("p", {}, `${W.scope}: `, scopes.flatMap((scope, i) => [i ? ` ${W.or} ` : "", el("span", { class: "badge" }, scope)])));
   else if (operation.security && security.every((one) => !Object.keys(one).length)) left.append(el("p", {}, el("span", { class: "badge" }, W.public)));
   if (parameters.length) left.append(el("h4", {}, W.parameters), el("ul", { class: "fields" }, parameters.map((p) =>
     field(p.name, p.schema || {}, { required: p.required, where: W[`in_${p.in}`], description: p.description, depth: 0 }))));

@@ -67,6 +67,7 @@ pub struct UpdatedView<'a> {
 ///
 /// A merge-patch: status, snooze, subject, assignment, custom fields, metadata. What is as asked already changes nothing.
 #[utoipa::path(patch, path = "/v1/conversations/{id}", tag = "Conversations",
+    security(("key" = ["conversations:write"])),
     params(("id" = String, Path, description = "Its id, `conv_…`")), request_body = UpdateConversationRequest,
     responses((status = 200, description = "Changed", body = UpdatedView<'static>)))]
 async fn patch(
@@ -127,6 +128,7 @@ async fn set_tag(hub: &Hub, caller: &Caller, id: ConversationId, slug: String, o
 ///
 /// Once or many times, the effect is the same.
 #[utoipa::path(put, path = "/v1/conversations/{id}/tags/{slug}", tag = "Conversations",
+    security(("key" = ["conversations:write"]), ("key" = ["tags:write"])),
     params(("id" = String, Path, description = "The conversation's id"), ("slug" = String, Path, description = "The tag's slug")),
     responses((status = 200, description = "It carries the tag", body = ConversationView<'static>)))]
 async fn tag(
@@ -142,6 +144,7 @@ async fn tag(
 ///
 /// Once or many times, the effect is the same.
 #[utoipa::path(delete, path = "/v1/conversations/{id}/tags/{slug}", tag = "Conversations",
+    security(("key" = ["conversations:write"]), ("key" = ["tags:write"])),
     params(("id" = String, Path, description = "The conversation's id"), ("slug" = String, Path, description = "The tag's slug")),
     responses((status = 204, description = "It does not carry the tag")))]
 async fn untag(
@@ -172,6 +175,7 @@ fn merged(primary: &Conversation) -> Answer {
 /// Its messages move there, its tags are added there. It becomes done and points to the other; what is written to it later
 /// lands on the other. There is no way back.
 #[utoipa::path(post, path = "/v1/conversations/{id}/merge", tag = "Conversations",
+    security(("key" = ["conversations:write"])),
     params(("id" = String, Path, description = "The conversation whose messages move")), request_body = MergeRequest,
     responses((status = 200, description = "The conversation that got the messages", body = ConversationView<'static>)))]
 async fn merge(

@@ -41,6 +41,7 @@ pub struct ConversationPage {
 
 /// Show a conversation
 #[utoipa::path(get, path = "/v1/conversations/{id}", tag = "Conversations",
+    security(("key" = ["conversations:read"])),
     params(("id" = String, Path, description = "Its id, `conv_…`")),
     responses((status = 200, description = "The conversation", body = ConversationView<'static>)))]
 async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(ConversationId,)>) -> Result<Response> {
@@ -63,6 +64,7 @@ struct Asked {
 ///
 /// Newest first. Several filters must all hold. `externalReference` finds the one conversation that has it, or none.
 #[utoipa::path(get, path = "/v1/conversations", tag = "Conversations",
+    security(("key" = ["conversations:read"])),
     params(
         ("status" = Option<String>, Query, description = "`active`, `snoozed`, `done` or `archived`"),
         ("channel" = Option<String>, Query, description = "Kind of transport, e.g. `email`"),
