@@ -4,6 +4,7 @@
 use crate::load::{Load, histogram};
 use crate::sample;
 use bytes::Bytes;
+use hdrhistogram::Histogram;
 use rusqlite::{Connection, params};
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -215,19 +216,23 @@ async fn post(
     Ok(client.post(url, headers, Bytes::from(body), Duration::from_secs(10)).await.status)
 }
 
-/// Signed POSTs at a steady rate, the time of sending in the reference: the least that a delivery can take.
-pub fn paced_posts(receiver: SocketAddr, per_second: u64, seconds: u64) -> anyhow::Result<()> {
+/// Signed POSTs at a steady rate, the time of sending in the reference: the least that a delivery can take. The times from
+/// each POST to its answer.
+pub fn paced_posts(receiver: SocketAddr, per_second: u64, seconds: u64) -> anyhow::Result<Histogram<u64>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (client, policy) = client()?;
     let (signer, url) = (signer()?, policy.check_url(&format!("http://{receiver}/hook"))?);
     runtime.block_on(async {
         let mut tick = tokio::time::interval(Duration::from_nanos(1_000_000_000 / per_second));
+        let mut latency = histogram();
         for n in 0..per_second * seconds {
             tick.tick().await;
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_micros();
+            let sent = Instant::now();
             post(&client, &signer, &url, n, sample::body(&format!("t-{now}-{n}"), n)).await?;
+            latency.saturating_record(sent.elapsed().as_micros() as u64);
         }
-        Ok(())
+        Ok(latency)
     })
 }
 

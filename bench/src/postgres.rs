@@ -28,6 +28,8 @@ use uuid::Uuid;
 const RAW_CONNECTIONS: usize = 4;
 /// Conversations in one transaction of the batched variant, as many as the engine's group.
 const RAW_BATCH: usize = 64;
+/// Connections that keep as many conversations in flight as the batched variant does.
+const AS_MANY: usize = RAW_CONNECTIONS * RAW_BATCH;
 /// Connections of the variant with a round trip per statement: more gained nothing.
 const TRIP_CONNECTIONS: usize = 16;
 /// Bytes of the largest event of a conversation, as the product writes it.
@@ -345,6 +347,7 @@ pub fn create(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let server = Server::start()?;
     let time = Duration::from_secs(options.seconds);
     let (mut ours, mut two, mut batched, mut trips) = (vec![], vec![], vec![], vec![]);
+    let (mut many, mut few) = (vec![], vec![]);
     let (mut p99, mut cpu, mut database_cpu, mut batched_cpu) = (vec![], vec![], vec![], vec![]);
     let (mut delivered, mut delivered_cpu, mut delivered_database_cpu) = (vec![], vec![], vec![]);
     for run in 0..options.runs {
@@ -365,6 +368,12 @@ pub fn create(options: &Options, report: &mut Report) -> anyhow::Result<()> {
         let load = raw(&url, RAW_CONNECTIONS, RAW_BATCH, 0, same)?;
         batched_cpu.push((server.cpu() - before) * 1e6 / load.count as f64);
         batched.push(load.rate());
+        let url = with_schema(&server, &format!("few_{run}"))?;
+        few.push(raw(&url, RAW_CONNECTIONS, CONNECTIONS / RAW_CONNECTIONS, 0, same)?.rate());
+        let installation = Installation::at(Some(server.database(&format!("many_{run}"))?), &[], &[])?;
+        let node = installation.serve(&options.tieline)?;
+        many.push(load::create(node.addr, &installation.key, AS_MANY, Until::Time(time), 0)?.rate());
+        node.stop();
         let url = with_schema(&server, &format!("trips_{run}"))?;
         trips.push(raw(&url, TRIP_CONNECTIONS, 1, 0, same)?.rate());
 
@@ -395,11 +404,18 @@ pub fn create(options: &Options, report: &mut Report) -> anyhow::Result<()> {
         delivered_database_cpu.push((server.cpu() - database_before) * 1e6 / load.count as f64);
         node.stop();
         eprintln!(
-            "  run {run}: one {:.0} two {:.0} batched {:.0} trips {:.0}",
-            ours[run], two[run], batched[run], trips[run]
+            "  run {run}: one {:.0} ({:.0} with {AS_MANY} connections) two {:.0} batched {:.0} (by {} {:.0}) trips {:.0}",
+            ours[run],
+            many[run],
+            two[run],
+            batched[run],
+            CONNECTIONS / RAW_CONNECTIONS,
+            few[run],
+            trips[run]
         );
     }
     let (ours, two, batched, trips) = (median(ours), median(two), median(batched), median(trips));
+    let (many, few) = (median(many), median(few));
     report.add(
         "PostgreSQL: creations, 64 connections, durable",
         format!(
@@ -419,6 +435,20 @@ pub fn create(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     );
     report.add(
         "PostgreSQL: the same",
+        per_second(ours),
+        format!("as many in flight: batches of {} {}", CONNECTIONS / RAW_CONNECTIONS, per_second(few)),
+        format!("{:.0} %", ours / few * 100.0),
+        "-",
+    );
+    report.add(
+        &format!("PostgreSQL: creations, {AS_MANY} connections, as many in flight as in those batches"),
+        per_second(many),
+        format!("the same batches of {RAW_BATCH} {}", per_second(batched)),
+        format!("{:.0} %", many / batched * 100.0),
+        "-",
+    );
+    report.add(
+        "PostgreSQL: the same, 64 connections",
         per_second(ours),
         format!("a round trip per statement over {TRIP_CONNECTIONS} connections {}", per_second(trips)),
         format!("{:.1} ×", ours / trips),

@@ -34,6 +34,9 @@ pub struct Limits {
     pub group: usize,
     /// Writer connections on PostgreSQL; SQLite has one, whatever stands here.
     pub writers: usize,
+    /// How many of them take sets; the others are for single changes. A set has a price of its own whatever it holds, so
+    /// few large ones cost less than many small ones.
+    pub set_writers: usize,
     /// Reader threads, each with a connection.
     pub readers: usize,
 }
@@ -46,10 +49,11 @@ impl Limits {
         queued_for: Duration::from_secs(10),
         group: 256,
         writers: 1,
+        set_writers: 1,
         readers: 4,
     };
     /// For PostgreSQL: groups that keep few locks for long, over few connections (more only add contention: measured).
-    pub const POSTGRES: Limits = Limits { group: 64, writers: 4, ..Limits::SQLITE };
+    pub const POSTGRES: Limits = Limits { group: 64, writers: 4, set_writers: 2, ..Limits::SQLITE };
 }
 
 /// Where the data is.
@@ -203,6 +207,8 @@ pub struct Db {
 struct Inner {
     shared: Arc<Shared>,
     writes: Sender<Queued>,
+    /// Of commands of set verbs: where several writers work, not all of them take these.
+    sets: Sender<Queued>,
     writers: usize,
     reads: Mutex<Option<Sender<ReadJob>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -225,6 +231,7 @@ impl Db {
             joined: Mutex::default(),
         });
         let (writes, queue) = crossbeam_channel::bounded(config.limits.write_queue);
+        let (mut sets, set_queue) = crossbeam_channel::bounded(config.limits.write_queue);
         let (reads, read_queue) = crossbeam_channel::bounded::<ReadJob>(config.limits.read_queue);
         let mut threads = Vec::new();
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
@@ -243,6 +250,7 @@ impl Db {
                     threads.push(spawn("db-read", Box::new(move || sqlite::read_loop(&path, &queue, &shared)))?);
                 }
                 let (shared, ids) = (shared.clone(), ids(0));
+                sets = writes.clone();
                 threads.push(spawn("db-write", Box::new(move || sqlite::write_loop(conn, &path, queue, shared, ids)))?);
                 1
             }
@@ -256,14 +264,15 @@ impl Db {
                 let writers = opened.writers.len();
                 for (index, session) in opened.writers.into_iter().enumerate() {
                     let (queue, shared, ids) = (queue.clone(), shared.clone(), ids(index as u64));
-                    let work = move || postgres::write_loop(session, &queue, &shared, ids);
+                    let sets = (index < config.limits.set_writers.max(1)).then(|| set_queue.clone());
+                    let work = move || postgres::write_loop(session, &queue, sets.as_ref(), &shared, ids);
                     threads.push(spawn("db-write", Box::new(work))?);
                 }
                 writers
             }
         };
         let reads = Mutex::new(Some(reads));
-        let inner = Inner { shared, writes, writers, reads, threads: Mutex::new(threads) };
+        let inner = Inner { shared, writes, sets, writers, reads, threads: Mutex::new(threads) };
         Ok(Db { inner: Arc::new(inner) })
     }
 
@@ -276,14 +285,14 @@ impl Db {
         E: From<Error> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Job::One(Box::new(Closure { work, result: None, reply })))?;
+        self.enqueue(&self.inner.writes, Job::One(Box::new(Closure { work, result: None, reply })))?;
         answer.await.unwrap_or_else(|_| Err(gone().into()))
     }
 
     /// Runs one command of a set verb, together with the others queued, and answers after the commit.
     pub async fn submit<V: SetVerb>(&self, command: V::Command) -> Answer<V> {
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Job::Set(SetEntry::new::<V>(command, reply)))?;
+        self.enqueue(&self.inner.sets, Job::Set(SetEntry::new::<V>(command, reply)))?;
         answer.await.unwrap_or_else(|_| Err(gone().into()))
     }
 
@@ -310,8 +319,8 @@ impl Db {
         answer.await.unwrap_or_else(|_| Err(gone().into()))
     }
 
-    fn enqueue(&self, job: Job) -> Result<()> {
-        self.inner.writes.try_send((Instant::now(), job)).map_err(|error| self.refused(error, "write"))
+    fn enqueue(&self, queue: &Sender<Queued>, job: Job) -> Result<()> {
+        queue.try_send((Instant::now(), job)).map_err(|error| self.refused(error, "write"))
     }
 
     fn refused<T>(&self, error: TrySendError<T>, queue: &'static str) -> Error {
@@ -377,7 +386,8 @@ impl Db {
 
     /// Writes waiting now.
     pub fn write_queue(&self) -> usize {
-        self.inner.writes.len()
+        let sets = if self.is_shared() { self.inner.sets.len() } else { 0 };
+        self.inner.writes.len() + sets
     }
 
     /// Reads waiting now.

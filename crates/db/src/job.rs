@@ -172,18 +172,18 @@ pub(crate) enum Job {
 /// A job and when it was queued.
 pub(crate) type Queued = (Instant, Job);
 
-/// Waits for a job and takes what is queued behind it, a group at most, up to and including the closure number `closures`;
-/// the second is whether the writer has to end after these. None when nobody can queue any more.
+/// Takes what is queued behind the first job, a group at most, up to and including the closure number `closures`; the second
+/// is whether the writer has to end after these.
 ///
 /// A job that waited longer than a job may is refused, not run: behind a database that has stood still its caller has
 /// given up, and running it would only make the next ones wait.
-pub(crate) fn take(queue: &Receiver<Queued>, limits: &Limits, mut closures: usize) -> Option<(Vec<Job>, bool)> {
+pub(crate) fn take(first: Queued, queue: &Receiver<Queued>, limits: &Limits, mut closures: usize) -> (Vec<Job>, bool) {
     let mut jobs = Vec::with_capacity(limits.group.min(64));
-    let mut next = queue.recv().ok()?;
+    let mut next = first;
     let now = Instant::now();
     loop {
         match next {
-            (_, Job::Stop) => return Some((jobs, true)),
+            (_, Job::Stop) => return (jobs, true),
             (at, job) if now.saturating_duration_since(at) >= limits.queued_for => {
                 job.settle(Err(Error::Busy("write")))
             }
@@ -193,11 +193,11 @@ pub(crate) fn take(queue: &Receiver<Queued>, limits: &Limits, mut closures: usiz
             }
         }
         if jobs.len() >= limits.group || closures == 0 {
-            return Some((jobs, false));
+            return (jobs, false);
         }
         match queue.try_recv() {
             Ok(queued) => next = queued,
-            Err(_) => return Some((jobs, false)),
+            Err(_) => return (jobs, false),
         }
     }
 }

@@ -105,6 +105,11 @@ impl Many {
         }
     }
 
+    /// Whether it only adds rows, of its input alone: it looks at no table, and nothing is asked of it.
+    pub(crate) fn only_adds(&self) -> bool {
+        self.values().is_some_and(|(start, end)| end + 1 == self.text.len() && !self.text[start..].contains("select"))
+    }
+
     /// Of an insert, where its values start and end, without the parentheses.
     fn values(&self) -> Option<(usize, usize)> {
         if !self.text.trim_start().starts_with("insert") {

@@ -5,8 +5,9 @@
 //!
 //! A writer takes what is queued and runs each unit (a closure, or a set of commands) in **a transaction of its own**: a
 //! unit locks rows in an order of its own, and two transactions of several units would lock each other's in the other order
-//! and wait for the server's deadlock detection, a second. Sets are what makes the hot verbs cheap; a closure is taken by
-//! whichever writer has nothing to do.
+//! and wait for the server's deadlock detection, a second. Sets are what makes the hot verbs cheap, the larger the cheaper:
+//! so only some of the writers take them ([`crate::Limits::set_writers`]), and what comes meanwhile goes into the next. A
+//! closure is taken by whichever writer has nothing to do.
 //! - A unit that refuses or fails undoes its transaction.
 //! - A unit is tried [`ATTEMPTS`] times as long as a serialization failure, a deadlock, a lost connection or a
 //!   violated constraint was the reason: it may have lost a race, sees the winner's row now, and may lose the next one too.
@@ -28,7 +29,7 @@ use crate::migrate::{self, Migration};
 use crate::tx::Conn;
 use crate::{Error, Ids, Read, Result, Tx};
 use address::Address;
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, select};
 pub(crate) use flight::Given;
 use flight::Uncommitted;
 pub(crate) use session::Session;
@@ -167,14 +168,31 @@ fn step(session: &mut Session, migrations: &[Migration], now: i64) -> Result<boo
     Ok(true)
 }
 
-/// A writer's loop; ends at [`Job::Stop`] or when every sender is gone.
-pub(crate) fn write_loop(mut session: Session, queue: &Receiver<Queued>, shared: &Shared, mut ids: Ids) {
-    // A closure is a transaction: the next one is for a writer that has nothing to do.
-    while let Some((jobs, stopping)) = take(queue, &shared.limits, 1) {
+/// A writer's loop; ends at [`Job::Stop`] or when every sender is gone. One that is given no `sets` takes closures only.
+pub(crate) fn write_loop(
+    mut session: Session,
+    closures: &Receiver<Queued>,
+    sets: Option<&Receiver<Queued>>,
+    shared: &Shared,
+    mut ids: Ids,
+) {
+    let never = crossbeam_channel::never();
+    let sets = sets.unwrap_or(&never);
+    loop {
+        let (first, queue) = select! {
+            recv(closures) -> first => (first, closures),
+            recv(sets) -> first => (first, sets),
+        };
+        let Ok(first) = first else { return };
+        // A closure is a transaction: the next one is for a writer that has nothing to do.
+        let (jobs, stopping) = take(first, queue, &shared.limits, 1);
         group(&mut session, plan(jobs), shared, &mut ids);
         if stopping {
             break;
         }
+    }
+    while let Ok(first) = sets.try_recv() {
+        group(&mut session, plan(take(first, sets, &shared.limits, 1).0), shared, &mut ids);
     }
 }
 

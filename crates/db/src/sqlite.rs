@@ -239,7 +239,8 @@ pub(crate) fn write_loop(
         tracing::error!(%error, "the log's size is not known: checkpoints happen at close only");
     }
     let (mut restart_at, mut next_step) = (WAL_RESTART_PAGES, WAL_PASSIVE_PAGES);
-    while let Some((jobs, stopping)) = take(&queue, &shared.limits, usize::MAX) {
+    while let Ok(first) = queue.recv() {
+        let (jobs, stopping) = take(first, &queue, &shared.limits, usize::MAX);
         group(&conn, plan(jobs), &shared, &mut ids);
         let log = log_pages.load(Ordering::Relaxed);
         if log > restart_at {

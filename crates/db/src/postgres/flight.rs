@@ -5,6 +5,8 @@
 //!   outside a transaction.
 //! - **What gives nothing back waits** ([`Session::defer`]) and goes out before the next statement that does, or with the
 //!   commit. Its error shows there; the transaction is lost either way.
+//! - **Inserts that wait one behind the other** become one statement: an answer of its own for each would be sent, and
+//!   wake this side, by itself.
 //! - **Several statements that do not need each other's answers** go out together ([`Session::together`]).
 //!
 //! The server runs what it gets in order, and after an error refuses the rest of the transaction, the commit too: so the
@@ -17,6 +19,7 @@ use crate::{Ask, Error, Many, Param, Result, Row};
 use futures::future::{FutureExt, LocalBoxFuture, OptionFuture, join, join_all};
 use futures::stream::TryStreamExt;
 use std::cell::Cell;
+use std::fmt::Write;
 use std::pin::pin;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
@@ -80,6 +83,46 @@ impl ToSql for Encoded {
 pub(super) struct Ready {
     sql: String,
     params: Vec<Encoded>,
+    /// It only adds rows; see [`joined`].
+    only_adds: bool,
+}
+
+/// Makes one statement of inserts that follow each other, only add rows and go into different tables. None looks at what
+/// another adds, so it is the same to them that they see the tables as before all of them. Who comes first matters only
+/// where two transactions add the same keys: the server runs the last part first and then the others from the back, so they
+/// stand in that order, and rows are added as they were given.
+fn joined(flight: Vec<Ready>) -> Vec<Ready> {
+    let into = |sql: &str| sql.split('(').next().map(str::to_owned);
+    let mut all: Vec<Ready> = Vec::with_capacity(flight.len());
+    let mut flight = flight.into_iter().peekable();
+    while let Some(mut first) = flight.next() {
+        let (mut parts, mut tables) = (Vec::new(), vec![into(&first.sql)]);
+        while let Some(next) =
+            flight.next_if(|next| first.only_adds && next.only_adds && !tables.contains(&into(&next.sql)))
+        {
+            tables.push(into(&next.sql));
+            parts.push(moved(&next.sql, first.params.len()));
+            first.params.extend(next.params);
+        }
+        if !parts.is_empty() {
+            let parts = parts.iter().enumerate().rev().map(|(index, part)| format!("part{index} as ({part})"));
+            first.sql = format!("with {} {}", parts.collect::<Vec<_>>().join(", "), first.sql);
+        }
+        all.push(first);
+    }
+    all
+}
+
+/// The statement with its parameters numbered from `by + 1` on.
+fn moved(sql: &str, by: usize) -> String {
+    let mut parts = sql.split('$');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let number: usize = part[..digits].parse().expect("a statement over rows has numbered parameters only");
+        let _ = write!(text, "${}{}", number + by, &part[digits..]);
+    }
+    text
 }
 
 /// Why a commit did not end well.
@@ -128,7 +171,8 @@ impl Session {
             let encoded = encoded.map_err(|error| Error::Sql(error.to_string()))?;
             params.push(Encoded(matches!(encoded, IsNull::No).then_some(bytes)));
         }
-        Ok(Ready { sql: sql.to_owned(), params })
+        let only_adds = matches!(given, Given::Rows(many, _) if many.only_adds());
+        Ok(Ready { sql: sql.to_owned(), params, only_adds })
     }
 
     /// Takes a statement that gives nothing back; it is sent before the next that does.
@@ -253,7 +297,7 @@ impl Session {
         begin: Option<(&str, &mut bool)>,
         meanwhile: Option<Meanwhile>,
     ) -> Result<()> {
-        let mut flight = std::mem::take(&mut self.deferred);
+        let mut flight = joined(std::mem::take(&mut self.deferred));
         for (given, ..) in asks.iter() {
             flight.push(self.ready(*given)?);
         }
@@ -302,7 +346,7 @@ impl Session {
             self.begin_now().map_err(Uncommitted::Undone)?;
             self.deferred = deferred;
         }
-        let flight = std::mem::take(&mut self.deferred);
+        let flight = joined(std::mem::take(&mut self.deferred));
         let statements = self.statements_of(&flight).map_err(Uncommitted::Undone)?;
         let (refused, undone) = (Cell::new(false), Cell::new(false));
         let mut nothing: Vec<_> = flight.iter().map(|_| |_: &Row| Ok(())).collect();

@@ -4,7 +4,7 @@ use crate::support::*;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
-use tieline_db::{Ask, Config, Db, Error, Many, Ty};
+use tieline_db::{Ask, Config, Db, Error, Keys, Many, SetVerb, Tx, Ty};
 
 /// Ends the connection it runs on, once.
 fn end_own_connection(tx: &mut tieline_db::Tx, runs: &AtomicU32) -> Result<u32, Error> {
@@ -231,6 +231,92 @@ fn what_waits_is_refused_with_the_commit() {
     });
     many.unwrap();
     assert_eq!(items(&db).len(), 5 + 50);
+}
+
+/// Takes its time, and notes how many ran with it.
+struct Slow {
+    key: u32,
+    started: Option<std::sync::mpsc::Sender<()>>,
+    go_on: Option<Arc<Barrier>>,
+    calls: Seen<usize>,
+}
+
+impl SetVerb for Slow {
+    type Command = Slow;
+    type Outcome = ();
+    type Error = Error;
+    fn keys(command: &Slow, keys: &mut Keys) {
+        keys.add(command.key);
+    }
+    fn run(_: &mut Tx, commands: &[&Slow]) -> Result<Vec<Result<(), Error>>, Error> {
+        commands[0].calls.lock().unwrap().push(commands.len());
+        commands.iter().filter_map(|command| command.started.as_ref()).for_each(|started| started.send(()).unwrap());
+        for go_on in commands.iter().filter_map(|command| command.go_on.as_ref()) {
+            go_on.wait();
+        }
+        Ok(commands.iter().map(|_| Ok(())).collect())
+    }
+}
+
+#[test]
+fn some_writers_are_left_to_single_changes_and_sets_gather() {
+    let place = Place::postgres();
+    let mut config = place.config(SCHEMA);
+    (config.limits.writers, config.limits.set_writers) = (4, 2);
+    let db = Db::open(config).unwrap();
+    let (calls, go_on) = (Seen::default(), Arc::new(Barrier::new(3)));
+    let (started, starts) = std::sync::mpsc::channel();
+    let submit = |key, started, go_on| {
+        let (db, calls) = (db.clone(), Arc::clone(&calls));
+        queue(async move { db.submit::<Slow>(Slow { key, started, go_on, calls }).await })
+    };
+    let mut held = Vec::new();
+    for key in 0..2 {
+        held.push(submit(key, Some(started.clone()), Some(go_on.clone())));
+        starts.recv().unwrap();
+    }
+    let waiting: Vec<_> = (2..7).map(|key| submit(key, None, None)).collect();
+    for id in 1..=8 {
+        run(&db, move |tx| insert(tx, id)).unwrap();
+    }
+    assert_eq!(*calls.lock().unwrap(), [1, 1], "what came meanwhile waits for the next set");
+    go_on.wait();
+    held.into_iter().chain(waiting).for_each(|call| wait(call).unwrap());
+    let calls = calls.lock().unwrap();
+    assert_eq!(calls.iter().sum::<usize>(), 7);
+    assert!(calls.len() <= 4, "two sets at most take what waited: {calls:?}");
+}
+
+#[test]
+fn inserts_that_wait_are_one_statement_and_run_in_their_order() {
+    static ITEM: Many = Many::new(
+        "insert into item (id, amount) values (:id, nextval('numbers') * :by)",
+        &[("id", Ty::Int), ("by", Ty::Int)],
+    );
+    static COUNTER: Many =
+        Many::new("insert into counter (id, n) values (:id, nextval('numbers'))", &[("id", Ty::Int)]);
+    static KIND: Many = Many::new("insert into kind (id, i) values (:id, nextval('numbers'))", &[("id", Ty::Int)]);
+    static LOG: Many = Many::new("insert into log (note) values (:note)", &[("note", Ty::Text)]);
+    let place = Place::postgres();
+    let db = place.open();
+    let joined = run(&db, |tx| {
+        tx.run_many(&KIND, &[1i64.into()])?;
+        tx.run_many(&ITEM, &[1i64.into(), 10i64.into(), 2i64.into(), 10i64.into()])?;
+        tx.run_many(&COUNTER, &[1i64.into()])?;
+        tx.run_many(&LOG, &["first".into()])?;
+        // Into the same table again: a statement of its own, after the others.
+        tx.run_many(&LOG, &["second".into(), "third".into()])?;
+        tx.opt("select count(*) from pg_prepared_statements where statement like 'with part%'", &[], |row| {
+            row.get::<i64>(0)
+        })
+    });
+    assert_eq!(joined.unwrap(), Some(1));
+    let given = one::<String>(
+        &db,
+        "select (select i from kind) || ' ' || (select string_agg(amount::text, ' ' order by id) from item) || ' ' \
+         || (select n from counter) || ' ' || (select string_agg(note, ' ' order by position) from log)",
+    );
+    assert_eq!(given, "1 20 30 4 first second third");
 }
 
 #[test]
