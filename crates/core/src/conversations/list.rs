@@ -260,7 +260,7 @@ mod tests {
             let sorts = |line: &&String| line.as_str() == "USE TEMP B-TREE FOR ORDER BY";
             assert!(plan.iter().filter(sorts).count() <= 1, "only the page is sorted: {plan:#?}");
             assert!(!plan.iter().any(|line| line.starts_with("SCAN")), "{statement}\n{plan:#?}");
-            assert!(plan.iter().any(|line| line.contains("PRIMARY KEY (tenant_id=? AND id=?)")), "{plan:#?}");
+            assert!(plan.iter().any(|line| line.contains(" (tenant_id=? AND id=?)")), "{plan:#?}");
         }
     }
 
@@ -296,11 +296,11 @@ mod tests {
                 "conversations_status (tenant_id=? AND status=? AND (updated_at,id)<(?,?))",
                 false,
             ),
-            (sql::LIST_OF_CONTACT, 14, "PRIMARY KEY (tenant_id=? AND id=?)", true),
-            (sql::LIST_CREATED, 13, "PRIMARY KEY (tenant_id=? AND id<?)", false),
-            (sql::LIST_CREATED_OF_CONTACT, 13, "PRIMARY KEY (tenant_id=? AND id=?)", false),
+            (sql::LIST_OF_CONTACT, 14, "sqlite_autoindex_conversations_1 (tenant_id=? AND id=?)", true),
+            (sql::LIST_CREATED, 13, "sqlite_autoindex_conversations_1 (tenant_id=? AND id<?)", false),
+            (sql::LIST_CREATED_OF_CONTACT, 13, "sqlite_autoindex_conversations_1 (tenant_id=? AND id=?)", false),
             (sql::BY_THEIR_REFERENCE, 2, "conversations_reference (tenant_id=? AND external_reference=?)", false),
-            (sql::GET, 2, "PRIMARY KEY (tenant_id=? AND id=?)", false),
+            (sql::GET, 2, "sqlite_autoindex_conversations_1 (tenant_id=? AND id=?)", false),
         ];
         for (statement, count, index, sorts) in table {
             let plan = plan(&db, statement, count).await;
@@ -310,5 +310,35 @@ mod tests {
             let sort = plan.iter().any(|line| line.contains("USE TEMP B-TREE FOR ORDER BY"));
             assert_eq!(sort, sorts, "only one customer's conversations are sorted: {statement}\n{plan:#?}");
         }
+    }
+    /// Before version 4 of the schema they stood in a tree ordered by their key.
+    #[tokio::test]
+    async fn conversations_of_an_older_schema_stay_whole_when_it_is_brought_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.db");
+        let texts = async |db: &Db, sql: String| {
+            let all = db.read(move |read| read.all(&sql, &[], |row| row.get::<String>(0)));
+            all.await.map_err(Error::from).unwrap()
+        };
+        let names = || "select name from pragma_table_info('conversations') order by cid".to_owned();
+        let indexes = || {
+            "select name from sqlite_schema where tbl_name = 'conversations' and sql is not null order by name"
+                .to_owned()
+        };
+        let old = Db::open(Config::sqlite(&path, &crate::MIGRATIONS[..3])).unwrap();
+        let columns = texts(&old, names()).await;
+        let rows = || format!("select quote({}) from conversations order by id", columns.join(") || quote("));
+        let values: Vec<String> = columns.iter().map(|column| format!("'{column} ' || n")).collect();
+        let (into, values) = (columns.join(", "), values.join(", "));
+        let fill =
+            format!("insert into conversations ({into}) select {values} from (select 1 as n union all select 2)");
+        old.write(move |tx| tx.execute(&fill, &[])).await.map_err(Error::from).unwrap();
+        let (before, found) = (texts(&old, rows()).await, texts(&old, indexes()).await);
+        old.close();
+        let new = Db::open(Config::sqlite(&path, crate::MIGRATIONS)).unwrap();
+        assert_eq!(texts(&new, names()).await[..columns.len()], columns);
+        assert_eq!(texts(&new, rows()).await, before);
+        assert_eq!(before.len(), 2);
+        assert_eq!(texts(&new, indexes()).await, found);
     }
 }

@@ -234,8 +234,8 @@ pub const ENDPOINTS: &str =
 macro_rules! ended {
     ($before:literal, $limit:literal) => {
         concat!(
-            "select id from deliveries where endpoint_id = $1 and id < $2 and status <> 'pending' and updated_at < ",
-            $before,
+            "select id from deliveries where endpoint_id = $1 and id < $2 and ",
+            crate::page::sql::asked!("status <> 'pending' and updated_at < ", $before),
             " order by id limit ",
             $limit
         )

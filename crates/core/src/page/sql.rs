@@ -1,6 +1,6 @@
 //! What statements of lists share.
 
-/// Filters that are off when their parameter says so, between ` and `s.
+/// Filters of a list that comes in the order of an index, such as those that are off when their parameter says so.
 ///
 /// For PostgreSQL's planner, which takes each filter for one that keeps next to nothing: with five of them no row seems to be
 /// left, and then it is as good to it to read all of a tenant's rows and sort what remains as to walk an index in the order of
