@@ -64,6 +64,12 @@ insert into sqlite_stat1 (tbl, idx, stat) values
   ('conversations', 'conversations_contact', '1000000 1000000 5 1'),
   ('conversations', 'conversations_previous', '10000 10000 1'),
   ('conversations', 'conversations_agent', '500000 500000 10000 5000 4000'),
+  ('conversations', 'conversations_assigned', '500000 500000 10000 2 1'),
   ('conversations', 'conversations_held', '1000 1000 500');
+}}
+
+-- What a user has, last changed first: a list that must not walk what all have.
+create index conversations_assigned on conversations (tenant_id, agent_id, updated_at, id) where agent_id is not null;
+{{sqlite
 analyze sqlite_schema;
 }}

@@ -129,12 +129,13 @@ pub fn list(
             if sort == Sort::Updated {
                 params.push(key.into());
             }
-            match (sort, filter.contact, status) {
-                (Sort::Updated, None, None) => sql::LIST_FILTERED,
-                (Sort::Updated, None, Some(_)) => sql::LIST_FILTERED_OF_STATUS,
-                (Sort::Updated, Some(_), _) => sql::LIST_OF_CONTACT,
-                (Sort::Created, None, _) => sql::LIST_CREATED,
-                (Sort::Created, Some(_), _) => sql::LIST_CREATED_OF_CONTACT,
+            match (sort, filter.contact, agent, status) {
+                (Sort::Updated, Some(_), ..) => sql::LIST_OF_CONTACT,
+                (Sort::Updated, None, Some(_), _) => sql::LIST_OF_AGENT,
+                (Sort::Updated, None, None, Some(_)) => sql::LIST_FILTERED_OF_STATUS,
+                (Sort::Updated, None, None, None) => sql::LIST_FILTERED,
+                (Sort::Created, Some(_), ..) => sql::LIST_CREATED_OF_CONTACT,
+                (Sort::Created, None, ..) => sql::LIST_CREATED,
             }
         }
     };
@@ -296,6 +297,12 @@ mod tests {
                 "conversations_status (tenant_id=? AND status=? AND (updated_at,id)<(?,?))",
                 false,
             ),
+            (
+                sql::LIST_OF_AGENT,
+                14,
+                "conversations_assigned (tenant_id=? AND agent_id=? AND (updated_at,id)<(?,?))",
+                false,
+            ),
             (sql::LIST_OF_CONTACT, 14, "sqlite_autoindex_conversations_1 (tenant_id=? AND id=?)", true),
             (sql::LIST_CREATED, 13, "sqlite_autoindex_conversations_1 (tenant_id=? AND id<?)", false),
             (sql::LIST_CREATED_OF_CONTACT, 13, "sqlite_autoindex_conversations_1 (tenant_id=? AND id=?)", false),
@@ -339,6 +346,7 @@ mod tests {
         assert_eq!(texts(&new, names()).await[..columns.len()], columns);
         assert_eq!(texts(&new, rows()).await, before);
         assert_eq!(before.len(), 2);
-        assert_eq!(texts(&new, indexes()).await, found);
+        let kept = texts(&new, indexes()).await;
+        assert!(found.iter().all(|index| kept.contains(index)), "{kept:?} of {found:?}");
     }
 }

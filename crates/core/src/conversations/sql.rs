@@ -253,16 +253,26 @@ pub const LIST_OF_STATUS: &str = concat!(
      order by v.updated_at desc, v.id desc limit $3"
 );
 pub const LIST_FILTERED: &str = updated!("v.updated_at", "$14", any_contact!());
-/// What is open is little beside what was: filters are looked at in that alone.
-pub const LIST_FILTERED_OF_STATUS: &str = concat!(
-    "select ",
-    columns!(),
-    from!(),
-    "where v.tenant_id = $1 and v.status = $5 and ",
-    crate::page::sql::asked!("v.updated_at >= $4"),
-    any_contact!(),
-    " and (v.updated_at, v.id) < ($14, $2) order by v.updated_at desc, v.id desc limit $3"
-);
+/// Filters are looked at in a part alone that has an index in the order of the list.
+macro_rules! part {
+    ($part:literal) => {
+        concat!(
+            "select ",
+            columns!(),
+            from!(),
+            "where v.tenant_id = $1 and ",
+            $part,
+            " and ",
+            crate::page::sql::asked!("v.updated_at >= $4"),
+            any_contact!(),
+            " and (v.updated_at, v.id) < ($14, $2) order by v.updated_at desc, v.id desc limit $3"
+        )
+    };
+}
+/// What is open is little beside what was.
+pub const LIST_FILTERED_OF_STATUS: &str = part!("v.status = $5");
+/// What a user has is little beside what all have.
+pub const LIST_OF_AGENT: &str = part!("v.agent_id = $8");
 /// One customer's conversations are few: found by their index, then sorted. Without the inner query, and the sum that keeps
 /// it from the index of changes, SQLite walks all of the tenant's.
 pub const LIST_OF_CONTACT: &str = updated!("v.updated_at + 0", "$14", one_contact!());
@@ -347,6 +357,7 @@ macro_rules! sorted {
 }
 pub const QUEUE: &str = queue!("($15 = '' or replace($15, v.status, '') <> $15)", "");
 pub const QUEUE_OF_STATUS: &str = queue!("v.status = $15", "");
+pub const QUEUE_OF_AGENT: &str = queue!("v.agent_id = $11 and ($15 = '' or replace($15, v.status, '') <> $15)", "");
 pub const QUEUE_SORTED: &str = sorted!("($15 = '' or replace($15, v.status, '') <> $15)");
 pub const QUEUE_SORTED_OF_STATUS: &str = sorted!("v.status = $15");
 macro_rules! counts {

@@ -220,11 +220,12 @@ pub fn page(
         None => (None, is_assigned.then_some(false)),
     };
     params.extend(params![whose, nobodys, limit, offset, &statuses]);
-    let sql = match (queue.word(), standing.statuses.len()) {
-        (None, 1) => sql::QUEUE_OF_STATUS,
-        (None, _) => sql::QUEUE,
-        (Some(_), 1) => sql::QUEUE_SORTED_OF_STATUS,
-        (Some(_), _) => sql::QUEUE_SORTED,
+    let sql = match (queue.word(), whose, standing.statuses.len()) {
+        (None, Some(_), _) => sql::QUEUE_OF_AGENT,
+        (None, None, 1) => sql::QUEUE_OF_STATUS,
+        (None, None, _) => sql::QUEUE,
+        (Some(_), _, 1) => sql::QUEUE_SORTED_OF_STATUS,
+        (Some(_), ..) => sql::QUEUE_SORTED,
     };
     params.extend(queue.word().map(Param::from));
     Ok(read.all(sql, &params, |row| conversation(row, 0))?)
