@@ -199,6 +199,11 @@ async fn every_wrong_member_of_a_message_is_named() {
             vec!["/direction", "/externalId", "/sentAt", "/text"],
         ),
         (json!({"direction": "inbound", "text": null}), vec!["/text"]),
+        (json!({"direction": "inbound", "attachments": []}), vec!["/text"]),
+        (
+            json!({"direction": "inbound", "attachments": vec![json!({"id": furnished("att", 1)}); 21]}),
+            vec!["/attachments"],
+        ),
         (json!({"direction": "inbound", "text": "x".repeat(65537)}), vec!["/text"]),
         (json!({"direction": "inbound", "text": "x", "author": {"type": "agent"}}), vec!["/author/type"]),
         (json!({"direction": "inbound", "text": "x", "author": {"id": furnished("usr", 1)}}), vec!["/author/id"]),

@@ -137,3 +137,19 @@ async fn each_wrong_field_is_named_once_and_the_words_of_a_choice_are_told() {
     let told = "channel must be one of email, messenger, sms, phone, voice, whatsapp, webchat, amazon, api, instagram.";
     assert_eq!(errors[2]["message"], told);
 }
+
+#[tokio::test]
+async fn a_phone_of_somebody_else_stays_theirs() {
+    let app = App::new().await;
+    let with = |reference: &str, contact: serde_json::Value| json!({"externalReference": reference, "subject": "s", "contact": contact});
+    let open =
+        async |reference, contact| app.post("/v1/conversations/outbound", with(reference, contact)).await.expect(201);
+    let ana = open("a", json!({"email": "ana@example.com"})).await;
+    let bia = open("b", json!({"email": "bia@example.com", "phone": "+5511987654321"})).await;
+    let both = open("c", json!({"email": "ana@example.com", "phone": "+5511987654321"})).await;
+    assert_eq!((&both["contact"]["id"], &both["contact"]["phone"]), (&ana["contact"]["id"], &json!(null)));
+    let found = app.get("/v1/contacts?phone=%2B5511987654321").await.expect(200);
+    assert_eq!((&found["data"][0]["id"], found["data"].as_array().unwrap().len()), (&bia["contact"]["id"], 1));
+    let own = open("d", json!({"email": "ana@example.com", "phone": "+5511911112222"})).await;
+    assert_eq!(own["contact"]["phone"], "+5511911112222", "what is empty is filled");
+}

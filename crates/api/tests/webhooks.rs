@@ -478,3 +478,24 @@ async fn a_deleted_webhook_gets_nothing_more_and_its_deliveries_are_removed() {
     assert_eq!(housekeeping.step().await.unwrap(), 3, "its deliveries");
     assert_eq!(housekeeping.step().await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn a_partition_has_as_many_webhooks_as_the_plan_allows_and_not_one_more() {
+    let app = App::new().await;
+    let mut last = Value::Null;
+    for number in 0..10 {
+        last = add(&app, &format!("hook {number}"), "https://example.com/in").await;
+    }
+    let more = json!({"name": "more", "url": "https://example.com/in", "events": ["*"]});
+    let refused = app.post("/v1/webhooks", more.clone()).await;
+    let problem = refused.expect(429);
+    assert_eq!((&problem["code"], &problem["maxWebhooks"]), (&json!("webhook_limit_reached"), &json!("10")));
+    assert!(!refused.headers.contains_key("retry-after"), "waiting does not help");
+    let inbox = json!({"name": "in", "channel": "api", "webhookUrl": "https://example.com/in"});
+    let test = app.key("acme", Mode::Test, &["full_access"]).await;
+    app.call(&test, "POST", "/v1/webhooks", &[], Some(more.clone())).await.expect(201);
+    app.post("/v1/inboxes", inbox).await.expect(201); // an inbox's own address does not count
+    app.delete(&path(&last, "")).await.expect(204);
+    app.post("/v1/webhooks", more.clone()).await.expect(201);
+    app.post("/v1/webhooks", more).await.expect(429);
+}

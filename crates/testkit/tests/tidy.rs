@@ -412,3 +412,25 @@ fn each_rule_can_fail() {
         assert!(refusals.is_empty(), "{refusals:?}");
     }
 }
+
+/// The map is of this country: each path that ARCHITECTURE.md and CONTRIBUTING.md name is there.
+#[test]
+fn paths_of_the_maps_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for map in ["ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(root.join(map)).unwrap();
+        let named = text.split('`').skip(1).step_by(2).filter(|code| {
+            let path = code.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-./".contains(&b));
+            path && code.contains('/') && !code.contains("<") && !code.starts_with('/')
+        });
+        let mut count = 0;
+        for code in named {
+            // `core/conversations/open.rs` is short for the file in that crate; `http/layers.rs` for one of the API's.
+            let (first, rest) = code.split_once('/').expect("has a slash");
+            let places = [code.to_owned(), format!("crates/{first}/src/{rest}"), format!("crates/api/src/{code}")];
+            assert!(places.iter().any(|place| root.join(place).exists()), "{map}: {code} is not there");
+            count += 1;
+        }
+        assert!(count > 5, "{map}: the search finds nothing");
+    }
+}

@@ -13,6 +13,7 @@ use crate::hub::Hub;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tieline_core::attachments::Attach;
 use tieline_core::conversations::{self, Append, AppendVerb, Appended};
 use tieline_core::idempotency::{Answer, Reply};
@@ -160,7 +161,10 @@ pub(super) fn message(
     let (text, html) = content(body, "text", "html");
     let missing = |name| body.raw(name).optional().is_none();
     let attachments = files(hub, body, pointer);
-    if text.is_none() && missing("text") && missing("html") && attachments.files.is_empty() {
+    // A list that was refused is one error, not two.
+    let empty = |raw: &RawValue| raw.get().bytes().filter(|b| !b.is_ascii_whitespace()).eq(*b"[]");
+    let no_files = body.raw("attachments").optional().is_none_or(empty);
+    if text.is_none() && missing("text") && missing("html") && no_files {
         body.refuse("text", fields::Refusal::new("required", "is required unless there is html or an attachment"));
     }
     let author = body.object("author").optional();

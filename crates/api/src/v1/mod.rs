@@ -78,8 +78,8 @@ fn about() -> String {
          request and send it under the same key.\n\n\
          **Lists** answer `data`, `hasMore` and `nextCursor`: give that as `cursor` for the next page. `limit` is 1 to 100, \
          else 20.\n\n\
-         **Changes** are merge-patches: what is not named stays, null clears. Members that we do not know are ignored, in both \
-         directions.\n\n\
+         **Changes** are merge-patches: what is not named stays, null clears. Members that we do not know are passed \
+         over; do the same with ours.\n\n\
          **Limits.** `X-RateLimit-Limit`, `-Remaining` and `-Reset` (seconds since 1970) say what is left of the minute. Over \
          it, 429 with `Retry-After`.\n\n\
          **Events** of webhooks, feed and stream: {events}. `*` stands for all."

@@ -107,6 +107,18 @@ fn sixteen_slots_one_after_a_failure_doubled_by_each_success() {
 }
 
 #[test]
+fn a_queue_that_is_taken_over_after_a_failure_begins_with_one_slot() {
+    let health = HealthRow { consecutive_failures: 1, first_failure_at: Some(NOW), ..HealthRow::default() };
+    let claimed =
+        Claimed { endpoint: EndpointId::from_uuid(Uuid::from_u128(1)), tenant: TenantId(1), epoch: 2, health };
+    let mut bench = Bench { queue: Queue::new(&claimed, MAX), now: NOW };
+    bench.queue.load((1..=5).map(|at| waiting(at, None)).collect());
+    assert_eq!(bench.starts(), [1]);
+    bench.ends(1, 200);
+    assert_eq!(bench.starts(), [2, 3]);
+}
+
+#[test]
 fn a_poisonous_event_is_overtaken_when_the_endpoint_accepts_others() {
     let mut bench = Bench::with(vec![waiting(1, Some(1)), waiting(2, Some(1)), waiting(3, None)]);
     assert_eq!(bench.starts(), [1, 3]);

@@ -82,6 +82,27 @@ fn an_unknown_variable_warns_and_leaves_the_answer_alone() {
     assert_eq!(ended.json()["slug"], "acme");
 }
 
+/// What operators read names no setting that there is not.
+#[test]
+fn every_variable_of_the_documents_is_known() {
+    let shown = Place::new().run(&["config"]).ok();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut files: Vec<_> = ["README.md", "SECURITY.md", "CHANGELOG.md"].map(|name| root.join(name)).into();
+    for folder in ["docs", "deploy"] {
+        files.extend(std::fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path()));
+    }
+    for file in files.into_iter().filter(|path| path.is_file()) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for (at, _) in text.match_indices("TIELINE_") {
+            let end = text[at..].find(|c: char| !c.is_ascii_uppercase() && c != '_' && !c.is_ascii_digit());
+            let name = text[at..].get(..end.unwrap_or(text.len() - at)).unwrap();
+            let others = ["TIELINE_KEY", "TIELINE_IMPORT_TOKEN", "TIELINE_CONFIG"];
+            let known = name.ends_with('_') || others.contains(&name) || shown.contains(&format!("# {name} ("));
+            assert!(known, "{} names {name}, which is no setting", file.display());
+        }
+    }
+}
+
 #[test]
 fn the_version_is_printed() {
     assert_eq!(Place::new().run(&["--version"]).ok(), format!("tieline {}\n", env!("CARGO_PKG_VERSION")));
