@@ -1,7 +1,10 @@
 //! Every two verbs that lock more than one row, at once on two nodes on one PostgreSQL: all lock in one order
 //! (ARCHITECTURE.md, "Several nodes"), so the server never has to end one of them for the other.
 
+use serde_json::json;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tieline_core::automations::rule::{self, Trigger};
+use tieline_core::automations::{self, Failed, Known, Skip, Work};
 use tieline_core::contact_inboxes::Meet;
 use tieline_core::contacts::{self, Upsert, handle};
 use tieline_core::conversations::channel::Channel;
@@ -27,10 +30,12 @@ use uuid::Uuid;
 
 /// Customers, and addresses of the inbox.
 const PEOPLE: usize = 3;
+/// Labels that a call makes.
+const LABELS: usize = 5;
 /// Calls of each of the four callers of a pair.
 const CALLS: usize = 4;
 
-const VERBS: [&str; 22] = [
+const VERBS: [&str; 24] = [
     "a message lands",
     "open",
     "append",
@@ -44,6 +49,8 @@ const VERBS: [&str; 22] = [
     "fire timers",
     "look",
     "label",
+    "label a contact",
+    "let rules act",
     "send again",
     "report",
     "claim",
@@ -95,6 +102,11 @@ struct Caller {
     ctx: Ctx,
     inbox: InboxId,
     rng: Rng,
+    /// Of which pair it is, and how many of its calls came before.
+    pair: u64,
+    calls: usize,
+    /// Names things from the last on, where the other names them from the first.
+    backwards: bool,
 }
 
 impl Caller {
@@ -124,7 +136,19 @@ impl Caller {
         self.one_of("select id from webhook_endpoints where tenant_id = $1").await.map(EndpointId::from_uuid)
     }
 
+    /// Labels that nobody has made but who calls at the same time, and one that all know.
+    fn labels(&self) -> Vec<String> {
+        let mut labels: Vec<String> = (0..LABELS).map(|n| format!("l{}-{}-{n}", self.pair, self.calls)).collect();
+        labels.push("known".into());
+        if self.backwards {
+            labels.reverse();
+        }
+        labels
+    }
+
     async fn call(&mut self, verb: &str) -> Result<()> {
+        self.calls += 1;
+        let labels = self.labels();
         let (person, other) = (self.rng.below(PEOPLE), self.rng.below(PEOPLE));
         let (ctx, inbox, luck) = (self.ctx.clone(), self.inbox, self.rng.below(6));
         match verb {
@@ -192,6 +216,27 @@ impl Caller {
                 let cmd = conversations::Merge { conversation: one, into };
                 self.write(move |tx, ctx| conversations::merge(tx, ctx, &cmd)).await
             }
+            "label a contact" => {
+                self.write(move |tx, ctx| {
+                    let found = contacts::by_address(tx, ctx.tenant, handle::EMAIL, &email(person))?;
+                    found.map(|contact| contacts::set_tags(tx, ctx, contact.id, &labels)).transpose()
+                })
+                .await
+            }
+            "let rules act" => {
+                self.write(|tx, _| numbering::advance(tx)).await?;
+                let looked = self.db.read(|read| automations::look(read, Known::default())).await?;
+                let Some(work) = looked.work else { return Ok(()) };
+                let mut skip = Vec::new();
+                while let Err(failed) = react(&self.db, &work, &skip).await {
+                    let error = *failed.error;
+                    let Some((rule, place)) = failed.at else { return Err(error) };
+                    let why = error.to_string();
+                    refused(error)?;
+                    skip.push(Skip { rule, action: Some(place), why });
+                }
+                Ok(())
+            }
             "fire timers" => self.write(move |tx, _| timers::fire(tx, render, 100)).await,
             "claim" => self.write(|tx, _| deliveries::claim(tx, "node", 100)).await,
             "record attempts" => self.write(move |tx, ctx| send(tx, ctx, luck)).await,
@@ -205,7 +250,7 @@ impl Caller {
                     "mute" => conversations::mute(tx, ctx, id, luck < 3).map(drop),
                     "look" => conversations::see(tx, ctx, id, Looker::Contact).map(drop),
                     "label" => {
-                        let labels = Some(vec![format!("l{luck}"), format!("l{person}")]);
+                        let labels = Some(labels.clone());
                         conversations::amend(tx, ctx, id, &Amend { labels, ..Amend::default() }).map(drop)
                     }
                     _ => {
@@ -322,9 +367,16 @@ fn send(tx: &mut Tx, ctx: &Ctx, luck: usize) -> Result<()> {
     deliveries::report(tx, ctx.render, &attempts, &recorded)
 }
 
+async fn react(db: &Db, work: &Work, skip: &[Skip]) -> std::result::Result<bool, Failed> {
+    let (work, skip) = (work.clone(), skip.to_vec());
+    db.write(move |tx| automations::react(tx, render, &work, &skip)).await
+}
+
 /// A refusal is an answer: others have merged, deleted or archived meanwhile.
 fn refused(error: Error) -> Result<()> {
     match error.kind {
+        // Two that make one label at once are no conflict: both get it.
+        _ if error.code == "tag_exists" => Err(error),
         Kind::Invalid | Kind::NotFound | Kind::Conflict | Kind::Unprocessable => Ok(()),
         _ => Err(error),
     }
@@ -349,14 +401,28 @@ async fn no_two_verbs_wait_for_each_other() {
         is_auto_assigned: false,
     };
     let inbox = nodes[0].write(move |tx| inboxes::create(tx, &by, &inbox)).await.expect("an inbox").inbox.id;
-    let mut seed = 0;
+    let says =
+        json!([{"actions": [{"type": "add_tag", "tag": "ruled"}, {"type": "send_message", "text": "One moment"}]}]);
+    let rule = automations::Create {
+        name: "Answer".into(),
+        description: None,
+        trigger: Trigger::MessageReceived,
+        branches: rule::read(&says, "").expect("branches"),
+        spelling: None,
+        is_active: true,
+    };
+    let by = ctx.clone();
+    nodes[0].write(move |tx| automations::create(tx, &by, &rule)).await.expect("a rule");
+    let (mut seed, mut pair) = (0, 0);
     for _ in 0..rounds(1) {
         for (place, one) in VERBS.into_iter().enumerate() {
             for other in VERBS.into_iter().skip(place) {
+                pair += 1;
                 let callers = [(0, one), (1, one), (0, other), (1, other)].map(|(node, verb)| {
                     seed += 1;
                     let (db, ctx) = (nodes[node].clone(), ctx.clone());
-                    let mut caller = Caller { db, ctx, inbox, rng: Rng::new(seed) };
+                    let backwards = node == 1;
+                    let mut caller = Caller { db, ctx, inbox, rng: Rng::new(seed), pair, calls: 0, backwards };
                     tokio::spawn(async move {
                         // Something to work on, whatever the pair before has left.
                         caller.call("open").await.or_else(refused).expect("opens");

@@ -32,8 +32,7 @@ pub fn set_tags(tx: &mut Tx, ctx: &Ctx, id: ContactId, labels: &[String]) -> Res
     if wanted.len() > TAGS_LIMIT {
         return Err(Error::conflict("tag_limit_reached", "A contact carries at most 50 tags."));
     }
-    let mut after: Vec<String> = wanted.iter().map(|(_, slug)| slug.clone()).collect();
-    after.sort();
+    let after: Vec<String> = wanted.iter().map(|(_, slug)| slug.clone()).collect();
     if after == before {
         return Ok(after);
     }

@@ -4,6 +4,7 @@ use super::{Tag, get, slug, sql};
 use crate::ctx::Ctx;
 use crate::ids::TagId;
 use crate::{Error, Result};
+use std::collections::BTreeMap;
 use tieline_db::{Tx, params};
 
 /// A new tag, its slug checked.
@@ -37,15 +38,24 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Tag> {
         slug::from_name(&cmd.name).ok_or_else(|| Error::field("/slug", "required", message))
     };
     let slug = cmd.slug.clone().map_or_else(made, Ok)?;
-    let (id, number, now) = (TagId::from_uuid(tx.new_id()), tx.take_number()?, tx.now());
-    let params = params![ctx.tenant.0, id.0, &slug, &cmd.name, &cmd.description, now, number];
-    if tx.execute(sql::INSERT, &params)? == 0 {
+    let Some(id) = insert(tx, ctx, &slug, &cmd.name, cmd.description.as_deref())? else {
         let detail = format!("There is a tag {slug} already.");
         let error = Error::conflict("tag_exists", detail);
-        let owner = tx.opt(sql::BY_ONE_SLUG, &params![ctx.tenant.0, &slug], super::tag)?;
+        let owner = of_slug(tx, ctx, &slug)?;
         return Err(owner.into_iter().fold(error, |error, tag| error.with("tagId", tag.id)));
-    }
+    };
     get(tx, ctx.tenant, id)
+}
+
+/// Writes a tag; none where the slug is another's.
+fn insert(tx: &mut Tx, ctx: &Ctx, slug: &str, name: &str, description: Option<&str>) -> Result<Option<TagId>> {
+    let (id, number, now) = (TagId::from_uuid(tx.new_id()), tx.take_number()?, tx.now());
+    let params = params![ctx.tenant.0, id.0, slug, name, description, now, number];
+    Ok((tx.execute(sql::INSERT, &params)? > 0).then_some(id))
+}
+
+fn of_slug(tx: &mut Tx, ctx: &Ctx, slug: &str) -> Result<Option<Tag>> {
+    Ok(tx.opt(sql::BY_ONE_SLUG, &params![ctx.tenant.0, slug], super::tag)?)
 }
 
 /// Changes a tag.
@@ -84,7 +94,7 @@ pub fn look(tx: &mut Tx, ctx: &Ctx, id: TagId, cmd: &Look) -> Result<Tag> {
         let made = slug::of_label(title);
         slug = made.ok_or_else(|| Error::field("/title", "invalid_slug", "A label has letters or digits."))?;
         name.clone_from(title);
-        let owner = tx.opt(sql::BY_ONE_SLUG, &params![ctx.tenant.0, &slug], super::tag)?;
+        let owner = of_slug(tx, ctx, &slug)?;
         if owner.is_some_and(|owner| owner.id != id) {
             return Err(Error::conflict("tag_exists", format!("There is a tag {slug} already.")));
         }
@@ -109,22 +119,25 @@ pub fn delete(tx: &mut Tx, ctx: &Ctx, id: TagId) -> Result<()> {
     Ok(())
 }
 
-/// The tags of these labels, in lower case and each once; one is made for a label that is new to the tenant.
+/// The tags of these labels, each once, sorted by their slugs; one is made for a label that is new to the tenant.
 ///
 /// Errors: `invalid_slug` at `/labels` for a label that no slug can be made from.
 pub fn of_labels(tx: &mut Tx, ctx: &Ctx, labels: &[String]) -> Result<Vec<(TagId, String)>> {
-    let mut wanted: Vec<(TagId, String)> = Vec::with_capacity(labels.len());
+    // Sorted, so that two who make the same at once do not wait for each other.
+    let mut wanted: BTreeMap<String, String> = BTreeMap::new();
     for label in labels.iter().map(|label| label.trim().to_lowercase()).filter(|label| !label.is_empty()) {
         let slug = slug::of_label(&label)
             .ok_or_else(|| Error::field("/labels", "invalid_slug", "A label has letters or digits."))?;
-        if wanted.iter().any(|(_, known)| *known == slug) {
-            continue;
-        }
-        let id = match tx.opt(sql::BY_ONE_SLUG, &params![ctx.tenant.0, &slug], super::tag)? {
-            Some(tag) => tag.id,
-            None => create(tx, ctx, &Create { slug: Some(slug.clone()), name: label, description: None })?.id,
-        };
-        wanted.push((id, slug));
+        wanted.entry(slug).or_insert(label);
     }
-    Ok(wanted)
+    let mut found = Vec::with_capacity(wanted.len());
+    for (slug, label) in wanted {
+        let made = match of_slug(tx, ctx, &slug)? {
+            Some(tag) => Some(tag.id),
+            None => insert(tx, ctx, &slug, &label, None)?,
+        };
+        let Some(id) = made else { return Err(tx.lost_race("the same label").into()) };
+        found.push((id, slug));
+    }
+    Ok(found)
 }
