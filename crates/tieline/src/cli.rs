@@ -10,8 +10,8 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// Configuration file; by default tieline.toml, where there is one. `tieline config` lists the settings
-    #[arg(long, env = crate::config::CONFIG_VARIABLE, global = true, value_name = "FILE")]
+    /// Configuration file; by default that of TIELINE_CONFIG, or tieline.toml, where there is one. `tieline config` lists the settings
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 

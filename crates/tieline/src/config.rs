@@ -25,7 +25,7 @@ const PREFIX: &str = "TIELINE_";
 /// Read where no other file is named and it is there.
 const DEFAULT_FILE: &str = "tieline.toml";
 /// Names the file; not a setting itself.
-pub const CONFIG_VARIABLE: &str = "TIELINE_CONFIG";
+const CONFIG_VARIABLE: &str = "TIELINE_CONFIG";
 /// Largest configuration file, bytes.
 const FILE_LIMIT: u64 = 256 * 1024;
 /// Most that `attachment_max_bytes` may be: what a store takes in the parts that we send.
@@ -191,7 +191,8 @@ pub struct Settings {
 pub fn load(file: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> anyhow::Result<Settings> {
     let environment: BTreeMap<String, String> =
         environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
-    let named = file.map(Path::to_owned).or_else(|| environment.get(CONFIG_VARIABLE).map(PathBuf::from));
+    let told = environment.get(CONFIG_VARIABLE).filter(|path| !path.is_empty());
+    let named = file.map(Path::to_owned).or_else(|| told.map(PathBuf::from));
     let file = named.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()));
     let mut values: BTreeMap<&'static str, (String, Origin)> =
         SETTINGS.iter().map(|s| (s.key, (s.default.to_owned(), Origin::Default))).collect();
@@ -470,6 +471,7 @@ mod tests {
             (origin("listen"), origin("log"), origin("log_format")),
             (Origin::Environment, Origin::File(file.path().into()), Origin::Default)
         );
+        assert!(load(None, environment(&[(CONFIG_VARIABLE, "")])).is_ok(), "empty is as good as none");
         let from_variable = environment(&[(CONFIG_VARIABLE, file.path().to_str().unwrap())]);
         assert_eq!(load(None, from_variable).unwrap().listen.port(), 1);
     }
