@@ -41,8 +41,8 @@ const WAL_RETRY_PAGES: usize = 4 * 1024;
 const WAL_RESTART_WAIT: Duration = Duration::from_millis(20);
 /// How large the log's file may stay once it has started over; a long reader can make it grow beyond.
 const WAL_FILE_BYTES: usize = 64 * 1024 * 1024;
-/// How much of the file each reader maps into memory, bytes.
-const READER_MAP_BYTES: i64 = 8 << 30;
+/// How much of the file each reader maps into memory, bytes: the most that SQLite maps. What lies beyond is copied.
+const READER_MAP_BYTES: i64 = 0x7fff_0000;
 /// How long a statement waits for another process's lock. Ours never wait for each other.
 const BUSY: Duration = Duration::from_millis(500);
 /// The same while the file is opened and its schema brought up: others may be at that too.
