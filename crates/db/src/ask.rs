@@ -51,7 +51,7 @@ impl<'a> Ask<'a> {
             let last: i64 = row.get(0)?;
             match row {
                 Row::Sqlite(_) => numbers.0.extend(last - count + 1..=last),
-                Row::Postgres(_) => numbers.0.push_back(last),
+                Row::Postgres(..) => numbers.0.push_back(last),
             }
             Ok(())
         };

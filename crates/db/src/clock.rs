@@ -31,7 +31,11 @@ pub struct Ids {
 impl Ids {
     /// A source seeded by the operating system.
     pub fn from_os() -> Ids {
-        Ids::seeded(RandomState::new().build_hasher().finish())
+        Ids::seeded(Ids::os_seed())
+    }
+    /// A seed from the operating system.
+    pub(crate) fn os_seed() -> u64 {
+        RandomState::new().build_hasher().finish()
     }
     /// A source that always gives the same ids for the same times.
     pub fn seeded(seed: u64) -> Ids {

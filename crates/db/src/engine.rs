@@ -240,8 +240,9 @@ impl Db {
                 .spawn(work)
                 .map_err(|error| Error::Unavailable(format!("cannot start a thread: {error}")))
         };
-        // Writers of one seed must not give the same ids.
-        let ids = |writer: u64| config.seed.map_or_else(Ids::from_os, |seed| Ids::seeded(seed.wrapping_add(writer)));
+        // Writers must not give the same ids, and each has a lane of its own.
+        let seed = config.seed.unwrap_or_else(Ids::os_seed);
+        let ids = |writer: u64| Ids::seeded(seed.wrapping_add(writer));
         let writers = match config.target {
             Target::Sqlite(path) => {
                 let conn = sqlite::open(&path, config.migrations, shared.clock.now())?;

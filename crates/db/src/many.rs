@@ -18,7 +18,7 @@ use crate::{Error, Result};
 use std::sync::OnceLock;
 
 /// What locks rows on PostgreSQL, at the end of a select: against every change, or only against deletion.
-const LOCKS: [&str; 3] = [" for update", " for no key update", " for key share"];
+pub(crate) const LOCKS: [&str; 3] = [" for update", " for no key update", " for key share"];
 
 /// The type of an input column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

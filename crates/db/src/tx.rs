@@ -120,8 +120,9 @@ impl<'c> Tx<'c> {
         let now = self.read.now;
         self.ids.next(now)
     }
-    /// A number that all transactions of one writer share, and two writers rarely. What is spread over several rows, so that
-    /// transactions do not wait for each other, goes by it: then each locks one of them, however often it writes.
+    /// A number that all transactions of one writer share; those of a node's writers follow each other, those of two nodes
+    /// have nothing to do with each other. What is spread over several rows, so that transactions do not wait for each other,
+    /// goes by it: then each locks one of them, however often it writes.
     pub fn lane(&self) -> u64 {
         self.ids.lane()
     }

@@ -99,8 +99,8 @@ macro_rules! params {
 pub enum Row<'a> {
     /// From SQLite.
     Sqlite(&'a rusqlite::Row<'a>),
-    /// From PostgreSQL.
-    Postgres(&'a tokio_postgres::Row),
+    /// From PostgreSQL, and at which column it begins: rows of several statements may come in one answer.
+    Postgres(&'a tokio_postgres::Row, usize),
 }
 
 impl Row<'_> {
@@ -136,7 +136,7 @@ macro_rules! column {
                         $sqlite => $value.map(Some).ok_or_else(|| wrong(index, $wanted)),
                         _ => Err(wrong(index, $wanted)),
                     },
-                    Row::Postgres(row) => match row.try_get::<_, Option<$pg>>(index) {
+                    Row::Postgres(row, start) => match row.try_get::<_, Option<$pg>>(start + index) {
                         #[allow(clippy::redundant_closure_call)]
                         Ok(value) => Ok(value.map($from)),
                         Err(_) => Err(wrong(index, $wanted)),

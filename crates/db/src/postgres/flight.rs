@@ -5,8 +5,8 @@
 //!   outside a transaction.
 //! - **What gives nothing back waits** ([`Session::defer`]) and goes out before the next statement that does, or with the
 //!   commit. Its error shows there; the transaction is lost either way.
-//! - **Inserts that wait one behind the other** become one statement: an answer of its own for each would be sent, and
-//!   wake this side, by itself.
+//! - **Inserts that wait one behind the other, and selects that go together,** become one statement each: the answer of
+//!   every statement is sent, and wakes this side, by itself.
 //! - **Several statements that do not need each other's answers** go out together ([`Session::together`]).
 //!
 //! The server runs what it gets in order, and after an error refuses the rest of the transaction, the commit too: so the
@@ -15,6 +15,7 @@
 use super::session::{Fault, Session};
 use super::types::array;
 use crate::ask::What;
+use crate::many::LOCKS;
 use crate::{Ask, Error, Many, Param, Result, Row};
 use futures::future::{FutureExt, LocalBoxFuture, OptionFuture, join, join_all};
 use futures::stream::TryStreamExt;
@@ -47,6 +48,10 @@ impl Given<'_> {
     fn is_select(&self) -> bool {
         self.sql().trim_start().starts_with("select")
     }
+    /// Whether it can stand beside other selects in one statement; what locks cannot.
+    fn is_plain(&self) -> bool {
+        self.is_select() && !LOCKS.iter().any(|lock| self.sql().ends_with(lock))
+    }
 }
 
 const NEXT_NUMBERS: &str = "select nextval('numbers') from generate_series(1, $1::bigint)";
@@ -55,6 +60,9 @@ const NEXT_NUMBERS: &str = "select nextval('numbers') from generate_series(1, $1
 type Meanwhile<'a> = LocalBoxFuture<'a, ()>;
 /// What is called for a row.
 pub(crate) type Each<'a> = &'a mut dyn FnMut(&Row) -> Result<()>;
+
+/// The same of a flight.
+type Called<'a> = Box<dyn FnMut(&Row) -> Result<()> + 'a>;
 
 /// A statement, what is called for its rows, and how many it changed or gave.
 type Asked<'g, 'e> = (Given<'g>, Each<'e>, u64);
@@ -140,7 +148,7 @@ async fn run(client: &Client, statement: &Statement, params: &[Encoded], each: E
     while let Some(row) = rows.try_next().await? {
         given += 1;
         if failed.is_none() {
-            failed = each(&Row::Postgres(&row)).err();
+            failed = each(&Row::Postgres(&row, 0)).err();
         }
     }
     failed.map_or(Ok(rows.rows_affected().unwrap_or(given)), |error| Err(Fault::Caller(error)))
@@ -290,6 +298,28 @@ impl Session {
         (done, flown)
     }
 
+    /// One statement of these selects. Its first column says whose row it is; the columns of each begin where is said, and
+    /// are null in the rows of the others.
+    fn beside_each_other(&mut self, selects: &[&mut Asked]) -> Result<(Ready, Vec<usize>)> {
+        let mut types = Vec::new();
+        let mut starts = Vec::with_capacity(selects.len());
+        for (given, ..) in selects {
+            starts.push(1 + types.len());
+            types.extend(self.prepare(given.sql())?.columns().iter().map(|column| column.type_().name().to_owned()));
+        }
+        let mut all = Ready { sql: String::new(), params: Vec::new(), only_adds: false };
+        let nulls = |types: &[String]| types.iter().fold(String::new(), |text, ty| text + ", null::" + ty);
+        for (part, (given, ..)) in selects.iter().enumerate() {
+            let ready = self.ready(*given)?;
+            let end = starts.get(part + 1).map_or(types.len(), |next| next - 1);
+            let (before, after) = (nulls(&types[..starts[part] - 1]), nulls(&types[end..]));
+            let (union, sql) = (if part == 0 { "" } else { " union all " }, moved(&ready.sql, all.params.len()));
+            let _ = write!(all.sql, "{union}select {part}{before}, q.*{after} from ({sql}) q");
+            all.params.extend(ready.params);
+        }
+        Ok((all, starts))
+    }
+
     /// Sends these, with a `begin` in front of them that notes whether it succeeded.
     fn fly(
         &mut self,
@@ -298,18 +328,32 @@ impl Session {
         meanwhile: Option<Meanwhile>,
     ) -> Result<()> {
         let mut flight = joined(std::mem::take(&mut self.deferred));
-        for (given, ..) in asks.iter() {
-            flight.push(self.ready(*given)?);
+        let mut eaches: Vec<Called> = flight.iter().map(|_| Box::new(|_: &Row| Ok(())) as Called).collect();
+        let mut alone: Vec<(usize, &mut u64)> = Vec::new();
+        let mut asks = asks.iter_mut().peekable();
+        while let Some(first) = asks.next() {
+            let mut selects = vec![first];
+            while selects[0].0.is_plain()
+                && let Some(next) = asks.next_if(|next| next.0.is_plain())
+            {
+                selects.push(next);
+            }
+            if selects.len() > 1 {
+                let (ready, starts) = self.beside_each_other(&selects)?;
+                flight.push(ready);
+                eaches.push(Box::new(move |row| {
+                    let Row::Postgres(row, _) = row else { return Ok(()) };
+                    let part = row.get::<_, i32>(0) as usize;
+                    selects[part].2 += 1;
+                    (selects[part].1)(&Row::Postgres(row, starts[part]))
+                }));
+            } else if let Some((given, each, count)) = selects.pop() {
+                alone.push((flight.len(), count));
+                flight.push(self.ready(*given)?);
+                eaches.push(Box::new(each));
+            }
         }
         let statements = self.statements_of(&flight)?;
-        let waited = flight.len() - asks.len();
-        let mut nothing: Vec<_> = (0..waited).map(|_| |_: &Row| Ok(())).collect();
-        let mut eaches: Vec<Each> = nothing.iter_mut().map(|each| each as Each).collect();
-        let mut counts: Vec<&mut u64> = Vec::with_capacity(asks.len());
-        for (_, each, count) in asks {
-            eaches.push(*each);
-            counts.push(count);
-        }
         let counted = self.answer(async |client| {
             let begin = async {
                 if let Some((begin, begun)) = begin {
@@ -318,14 +362,14 @@ impl Session {
                 }
                 Ok::<_, Fault>(())
             };
-            let all = flight.iter().zip(&statements).zip(eaches);
-            let all = all.map(|((ready, statement), each)| run(client, statement, &ready.params, each));
+            let all = flight.iter().zip(&statements).zip(&mut eaches);
+            let all = all.map(|((ready, statement), each)| run(client, statement, &ready.params, &mut **each));
             // Polled in this order, which is that of sending.
             let ((begun, done), ()) = join(join(begin, join_all(all)), OptionFuture::from(meanwhile).map(|_| ())).await;
             begun?;
             done.into_iter().collect::<Result<Vec<u64>, Fault>>()
         })?;
-        counts.into_iter().zip(counted.into_iter().skip(waited)).for_each(|(to, count)| *to = count);
+        alone.into_iter().for_each(|(index, count)| *count = counted[index]);
         Ok(())
     }
 

@@ -1,10 +1,11 @@
 //! What only a server can do to us: go away, choose a victim, run several writers at once.
 
 use crate::support::*;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
-use tieline_db::{Ask, Config, Db, Error, Keys, Many, SetVerb, Tx, Ty};
+use tieline_db::{Ask, Config, Db, Error, Keys, Many, Numbers, SetVerb, Tx, Ty};
 
 /// Ends the connection it runs on, once.
 fn end_own_connection(tx: &mut tieline_db::Tx, runs: &AtomicU32) -> Result<u32, Error> {
@@ -182,12 +183,13 @@ fn writers_run_side_by_side() {
             write(&db, move |tx| {
                 insert(tx, id)?;
                 all_there.wait();
-                Ok(tx.new_id())
+                Ok((tx.new_id(), tx.lane() % 4))
             })
         })
         .collect();
-    let ids: std::collections::HashSet<_> = calls.into_iter().map(|call| wait(call).unwrap()).collect();
-    assert_eq!(ids.len(), 4);
+    let given = calls.into_iter().map(|call| wait(call).unwrap());
+    let (ids, lanes): (HashSet<_>, HashSet<_>) = given.unzip();
+    assert_eq!((ids.len(), lanes.len()), (4, 4), "none shares what is spread over lanes");
     assert_eq!(items(&db), [0, 1, 2, 3]);
 }
 
@@ -317,6 +319,61 @@ fn inserts_that_wait_are_one_statement_and_run_in_their_order() {
          || (select n from counter) || ' ' || (select string_agg(note, ' ' order by position) from log)",
     );
     assert_eq!(given, "1 20 30 4 first second third");
+}
+
+#[test]
+fn selects_that_go_together_are_one_statement_up_to_one_that_locks() {
+    static KINDS: Many = Many::new("select :ord, b, i, r, t, y, u, j from kind where id = :id", &[("id", Ty::Int)]);
+    static NAMES: Many = Many::new("select name, :ord, null from item where id = :id", &[("id", Ty::Int)]);
+    type Kinds = (i64, Option<bool>, i64, Option<f64>, String, Option<Vec<u8>>, Option<uuid::Uuid>, Option<String>);
+    let place = Place::postgres();
+    let db = place.open();
+    let (kinds, names, later, ahead) = run(&db, |tx| {
+        tx.execute(
+            "insert into kind (id, b, i, r, t, y, u, j) values \
+             (1, true, 7, 0.5, 'one', '\\x01', '00000000-0000-7000-8000-000000000001', '{\"a\": 1}'), \
+             (2, null, 8, null, 'two', null, null, null)",
+            &[],
+        )?;
+        (1..=3).try_for_each(|id| insert(tx, id))?;
+        let (mut kinds, mut names, mut later) = (Vec::<Kinds>::new(), Vec::new(), Vec::new());
+        let (mut numbers, mut locked) = (Numbers::default(), 0);
+        tx.together(vec![
+            Ask::numbers(2, &mut numbers),
+            Ask::select(&KINDS, vec![2i64.into(), 9i64.into(), 1i64.into()], |row| {
+                kinds.push((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                    row.get(5)?,
+                    row.get(6)?,
+                    row.get(7)?,
+                ));
+                Ok(())
+            }),
+            Ask::select(&NAMES, vec![3i64.into()], |row| {
+                names.push((row.get::<String>(0)?, row.get::<i64>(1)?, row.get::<Option<String>>(2)?));
+                Ok(())
+            }),
+            Ask::lock(&LOCK, vec![1i64.into()], &mut locked),
+            Ask::select(&NAMES, vec![9i64.into(), 2i64.into()], |row| {
+                later.push(row.get::<i64>(1)?);
+                Ok(())
+            }),
+        ])?;
+        assert_eq!((locked, numbers.take()? + 1), (1, numbers.take()?));
+        let ahead = "select count(*) from pg_prepared_statements where statement like 'select 0%union all%union all%'";
+        let ahead = tx.opt(ahead, &[], |row| row.get::<i64>(0))?;
+        kinds.sort_by_key(|kind| kind.0);
+        Ok((kinds, names, later, ahead))
+    })
+    .unwrap();
+    let one = uuid::Uuid::from_u128(0x7000_8000_0000_0000_0001);
+    let full = (2, Some(true), 7, Some(0.5), "one".into(), Some(vec![1]), Some(one), Some("{\"a\": 1}".into()));
+    assert_eq!(kinds, [(0, None, 8, None, "two".into(), None, None, None), full]);
+    assert_eq!((names, later, ahead), (vec![("item 3".to_owned(), 0, None)], vec![1], Some(1)));
 }
 
 #[test]
