@@ -90,6 +90,7 @@ fn phone(text: Cow<str>) -> std::result::Result<String, Refusal> {
 ///
 /// Last changed first.
 #[utoipa::path(get, path = "/api/v1/contacts", tag = "Contacts",
+    operation_id = "list_contacts",
     security(("key" = ["contacts:read"])), params(PageParams, SearchParams),
     responses((status = 200, description = "A page", body = List<ContactView<'static>>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Response> {
@@ -115,6 +116,7 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 ///
 /// A number that somebody has already, in whatever spelling, is 409 and `contactId` names the contact.
 #[utoipa::path(post, path = "/api/v1/contacts", tag = "Contacts",
+    operation_id = "create_contact",
     security(("key" = ["contacts:write"])), request_body = CreateContactRequest,
     responses((status = 201, description = "Created", body = Success<ContactView<'static>>)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
@@ -134,6 +136,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 
 /// Show a contact
 #[utoipa::path(get, path = "/api/v1/contacts/{id}", tag = "Contacts",
+    operation_id = "get_contact",
     security(("key" = ["contacts:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The contact", body = Success<ContactView<'static>>)))]
 async fn show(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(ContactId,)>) -> Result<Response> {
@@ -147,6 +150,7 @@ async fn show(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(Contact
 ///
 /// A number or address that somebody else has is 409 and `contactId` names that contact.
 #[utoipa::path(patch, path = "/api/v1/contacts/{id}", tag = "Contacts",
+    operation_id = "update_contact",
     security(("key" = ["contacts:write"])), params(("id" = String, Path)),
     request_body = UpdateContactRequest,
     responses((status = 200, description = "Changed", body = Success<ContactView<'static>>)))]

@@ -37,6 +37,7 @@ struct StatusParams {
 ///
 /// Last changed first, each with `contact` and `lastMessage`.
 #[utoipa::path(get, path = "/api/v1/conversations", tag = "Conversations",
+    operation_id = "list_conversations",
     security(("key" = ["conversations:read"])), params(PageParams, StatusParams),
     responses((status = 200, description = "A page", body = List<ListedConversation<'static>>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Response> {
@@ -61,6 +62,7 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 
 /// Show a conversation
 #[utoipa::path(get, path = "/api/v1/conversations/{id}", tag = "Conversations",
+    operation_id = "get_conversation",
     security(("key" = ["conversations:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The conversation", body = Success<ListedConversation<'static>>)))]
 async fn show(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(ConversationId,)>) -> Result<Response> {

@@ -83,6 +83,7 @@ fn due(id: &DeliveryId) -> Answer {
 ///
 /// Sends `webhook.test` to this webhook only, also when it is off. The delivery shows in the log like any other.
 #[utoipa::path(post, path = "/api/v1/webhooks/{id}/test", tag = "Webhooks",
+    operation_id = "test_webhook",
     security(("key" = ["webhooks:manage"])), params(("id" = String, Path)),
     responses((status = 202, description = "Due", body = Success<Due>)))]
 async fn test(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(EndpointId,)>) -> Result<Response> {
@@ -95,6 +96,7 @@ async fn test(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(Endpoin
 ///
 /// The same bytes with a new round of attempts, also when the webhook is off. Only for deliveries that have ended.
 #[utoipa::path(post, path = "/api/v1/webhooks/{id}/deliveries/{deliveryId}/redeliver", tag = "Webhooks",
+    operation_id = "redeliver",
     security(("key" = ["webhooks:manage"])),
     params(("id" = String, Path), ("deliveryId" = String, Path)),
     responses((status = 202, description = "Due", body = Success<Due>)))]
@@ -111,6 +113,7 @@ async fn redeliver(
 ///
 /// Newest first, kept for 30 days.
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}/deliveries", tag = "Webhooks",
+    operation_id = "list_deliveries",
     security(("key" = ["webhooks:manage"])),
     params(("id" = String, Path), LogParams),
     responses((status = 200, description = "A page", body = Log<'static>)))]
@@ -147,6 +150,7 @@ async fn list(
 
 /// Show a delivery with its body
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}/deliveries/{deliveryId}", tag = "Webhooks",
+    operation_id = "get_delivery",
     security(("key" = ["webhooks:manage"])),
     params(("id" = String, Path), ("deliveryId" = String, Path)),
     responses((status = 200, description = "The delivery", body = Success<DeliveryWithBody<'static>>)))]

@@ -79,6 +79,7 @@ pub(super) fn router() -> OpenApiRouter<Hub> {
 ///
 /// Works with any scope.
 #[utoipa::path(get, path = "/api/v1/me", tag = "Account",
+    operation_id = "get_me",
     security(("key" = [])),
     responses((status = 200, description = "The organization and the key", body = Success<MeView>)))]
 async fn me(caller: Caller) -> Result<Response> {

@@ -53,6 +53,7 @@ struct SendMessageRequest {
 ///
 /// Newest first; without notes. A merged conversation shows the messages of the one it was merged into.
 #[utoipa::path(get, path = "/api/v1/conversations/{id}/messages", tag = "Conversations",
+    operation_id = "list_messages",
     security(("key" = ["messages:read"])),
     params(("id" = String, Path), PageParams),
     responses((status = 200, description = "A page", body = List<MessageView<'static>>)))]
@@ -81,6 +82,7 @@ async fn list(
 ///
 /// It counts as a person's reply. An archived conversation takes none: 409.
 #[utoipa::path(post, path = "/api/v1/conversations/{id}/messages", tag = "Conversations",
+    operation_id = "create_message",
     security(("key" = ["messages:send"])),
     params(("id" = String, Path)), request_body = SendMessageRequest,
     responses((status = 201, description = "Sent", body = Success<MessageView<'static>>)))]

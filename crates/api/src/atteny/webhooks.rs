@@ -109,6 +109,7 @@ struct Deleted {
 ///
 /// Newest first.
 #[utoipa::path(get, path = "/api/v1/webhooks", tag = "Webhooks",
+    operation_id = "list_webhooks",
     security(("key" = ["webhooks:manage"])), params(PageParams),
     responses((status = 200, description = "A page", body = List<WebhookView<'static>>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Response> {
@@ -126,6 +127,7 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 ///
 /// It gets the events that happen from now on. The secret is in this answer only.
 #[utoipa::path(post, path = "/api/v1/webhooks", tag = "Webhooks",
+    operation_id = "create_webhook",
     security(("key" = ["webhooks:manage"])), request_body = CreateWebhookRequest,
     responses((status = 201, description = "Added", body = Success<WebhookWithSecret<'static>>)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
@@ -141,6 +143,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 
 /// Show a webhook
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}", tag = "Webhooks",
+    operation_id = "get_webhook",
     security(("key" = ["webhooks:manage"])), params(("id" = String, Path)),
     responses((status = 200, description = "The webhook", body = Success<WebhookView<'static>>)))]
 async fn show(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(EndpointId,)>) -> Result<Response> {
@@ -154,6 +157,7 @@ async fn show(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(Endpoin
 ///
 /// A merge-patch: what is not mentioned stays, null clears. `isActive: true` switches a disabled one on again.
 #[utoipa::path(patch, path = "/api/v1/webhooks/{id}", tag = "Webhooks",
+    operation_id = "update_webhook",
     security(("key" = ["webhooks:manage"])), params(("id" = String, Path)),
     request_body = UpdateWebhookRequest,
     responses((status = 200, description = "Changed", body = Success<WebhookChanged<'static>>)))]
@@ -173,6 +177,7 @@ async fn update(
 ///
 /// Nothing more is sent; its deliveries are gone with it.
 #[utoipa::path(delete, path = "/api/v1/webhooks/{id}", tag = "Webhooks",
+    operation_id = "delete_webhook",
     security(("key" = ["webhooks:manage"])), params(("id" = String, Path)),
     responses((status = 200, description = "Deleted", body = Success<Deleted>)))]
 async fn remove(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(EndpointId,)>) -> Result<Response> {
@@ -187,6 +192,7 @@ async fn remove(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(Endpo
 /// Until `previousSecretExpiresAt` the Standard Webhooks header is signed with both; `X-Atteny-Signature` is signed with the
 /// new one at once. The new secret is in this answer only.
 #[utoipa::path(post, path = "/api/v1/webhooks/{id}/rotate-secret", tag = "Webhooks",
+    operation_id = "rotate_webhook_secret",
     security(("key" = ["webhooks:manage"])), params(("id" = String, Path)),
     request_body = Option<RotateSecretRequest>,
     responses((status = 200, description = "The new secret", body = Success<RotatedView<'static>>)))]

@@ -393,6 +393,20 @@ mod tests {
         }
     }
 
+    /// Links of the page and functions of generated clients are named by it.
+    #[test]
+    fn each_operation_has_an_id_of_its_own() {
+        for (name, document) in crate::documents() {
+            let document = serde_json::to_value(&document).unwrap();
+            let items = document["paths"].as_object().unwrap().values().filter_map(|item| item.as_object());
+            let mut seen = BTreeSet::new();
+            for id in items.flat_map(|item| item.values()).filter_map(|operation| operation["operationId"].as_str()) {
+                assert!(seen.insert(id.to_owned()), "{name}: {id} is there twice");
+            }
+            assert!(seen.len() > 10, "{name}: the search finds nothing");
+        }
+    }
+
     #[test]
     fn our_code_marks_become_html() {
         assert_eq!(marked("a <b> `c & d` e"), "a &lt;b> <code>c &amp; d</code> e");

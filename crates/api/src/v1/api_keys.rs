@@ -105,6 +105,7 @@ fn with_text(key: &Key, text: &str) -> Answer {
 ///
 /// Newest first.
 #[utoipa::path(get, path = "/v1/api-keys", tag = "API keys",
+    operation_id = "list_api_keys",
     security(("key" = ["settings:read"])), params(shared::ListParams),
     responses((status = 200, description = "A page", body = Page<ApiKeyView>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Page<ApiKeyView>> {
@@ -117,6 +118,7 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 ///
 /// The key's text is in this answer only.
 #[utoipa::path(post, path = "/v1/api-keys", tag = "API keys",
+    operation_id = "create_api_key",
     security(("key" = ["settings:write"])), request_body = CreateApiKeyRequest,
     responses((status = 201, description = "Created", body = ApiKeyWithText)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
@@ -146,6 +148,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 
 /// Show an API key
 #[utoipa::path(get, path = "/v1/api-keys/{id}", tag = "API keys",
+    operation_id = "get_api_key",
     security(("key" = ["settings:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The key, without its text", body = ApiKeyView)))]
 async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(KeyId,)>) -> Result<Json<ApiKeyView>> {
@@ -159,6 +162,7 @@ async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(KeyId,)>
 ///
 /// Scopes that the calling key lacks cannot be given, neither by name nor by switching a key on that has them.
 #[utoipa::path(patch, path = "/v1/api-keys/{id}", tag = "API keys",
+    operation_id = "update_api_key",
     security(("key" = ["settings:write"])), params(("id" = String, Path)),
     request_body = UpdateApiKeyRequest, responses((status = 200, description = "Changed", body = ApiKeyView)))]
 async fn update(
@@ -187,6 +191,7 @@ async fn update(
 ///
 /// It is refused from the next request on.
 #[utoipa::path(delete, path = "/v1/api-keys/{id}", tag = "API keys",
+    operation_id = "delete_api_key",
     security(("key" = ["settings:write"])), params(("id" = String, Path)),
     responses((status = 204, description = "Revoked")))]
 async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(KeyId,)>) -> Result<NoContent> {
@@ -201,6 +206,7 @@ async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(KeyId
 /// Makes a second key of the same name and scopes, whose text is in this answer only; the old one ends after
 /// `expirePreviousInSeconds`. Only a key that has all its scopes may do this. The body may be left out.
 #[utoipa::path(post, path = "/v1/api-keys/{id}/rotate", tag = "API keys",
+    operation_id = "rotate_api_key",
     security(("key" = ["settings:write"])), params(("id" = String, Path)),
     request_body = Option<RotateApiKeyRequest>,
     responses((status = 201, description = "The new key", body = ApiKeyWithText)))]

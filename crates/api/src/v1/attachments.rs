@@ -75,6 +75,7 @@ fn uploaded(done: &Attachment) -> Answer {
 /// The body is the file, or a form with one part `file`. Its type is found from its first bytes. Name the `id` in a message
 /// within a day, else the file is removed. At most 25 MiB, if the operator says nothing else.
 #[utoipa::path(post, path = "/v1/attachments", tag = "Attachments",
+    operation_id = "upload_attachment",
     security(("key" = ["attachments:write"])),
     params(("name" = Option<String>, Query, description = "File name; of a form, the part's own counts")),
     request_body(content((String = "application/octet-stream"), (UploadForm = "multipart/form-data"))),
@@ -320,6 +321,7 @@ fn incomplete() -> Error {
 ///
 /// With a fresh link to its bytes.
 #[utoipa::path(get, path = "/v1/attachments/{id}", tag = "Attachments",
+    operation_id = "get_attachment",
     security(("key" = ["attachments:read"]), ("key" = ["messages:read"])),
     params(("id" = String, Path, description = "Its id, `att_…`")),
     responses((status = 200, description = "The attachment", body = AttachmentView<'static>)))]

@@ -30,6 +30,7 @@ pub fn router() -> OpenApiRouter<Hub> {
 /// Newest first, and kept: of keys, users, teams, inboxes, webhooks, bots, rules, custom fields and the tenant, through any
 /// dialect or the command line. Users and the plan belong to the live tenant: a test key does not see them.
 #[utoipa::path(get, path = "/v1/audit", tag = "Account",
+    operation_id = "list_audit",
     security(("key" = ["settings:read"])),
     params(("subject" = Option<String>, Query, description = "Id of what was changed"),
         ("actor" = Option<String>, Query, description = "Id of the key, user or bot that changed it"),

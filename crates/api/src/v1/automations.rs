@@ -108,6 +108,7 @@ async fn read<T>(
 ///
 /// Newest first.
 #[utoipa::path(get, path = "/v1/automations", tag = "Automations",
+    operation_id = "list_automations",
     security(("key" = ["automations:read"])), params(shared::ListParams),
     responses((status = 200, description = "A page", body = Page<AutomationView>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Page<AutomationView>> {
@@ -120,6 +121,7 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 ///
 /// It acts on what happens from now on, through any dialect and in any inbox. What a rule does starts no rule.
 #[utoipa::path(post, path = "/v1/automations", tag = "Automations",
+    operation_id = "create_automation",
     security(("key" = ["automations:write"])), request_body = CreateAutomationRequest,
     responses((status = 201, description = "Created", body = AutomationView)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
@@ -144,6 +146,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 
 /// Show a rule
 #[utoipa::path(get, path = "/v1/automations/{id}", tag = "Automations",
+    operation_id = "get_automation",
     security(("key" = ["automations:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The rule", body = AutomationView)))]
 async fn get(
@@ -159,6 +162,7 @@ async fn get(
 
 /// Change a rule
 #[utoipa::path(patch, path = "/v1/automations/{id}", tag = "Automations",
+    operation_id = "update_automation",
     security(("key" = ["automations:write"])), params(("id" = String, Path)),
     request_body = UpdateAutomationRequest,
     responses((status = 200, description = "Changed", body = AutomationView)))]
@@ -188,6 +192,7 @@ async fn update(
 ///
 /// What it did stays.
 #[utoipa::path(delete, path = "/v1/automations/{id}", tag = "Automations",
+    operation_id = "delete_automation",
     security(("key" = ["automations:write"])), params(("id" = String, Path)),
     responses((status = 204, description = "Deleted")))]
 async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(AutomationId,)>) -> Result<NoContent> {

@@ -117,6 +117,7 @@ fn written(written: &Written) -> axum::body::Bytes {
 ///
 /// Last changed first.
 #[utoipa::path(get, path = "/v1/contacts", tag = "Contacts",
+    operation_id = "list_contacts",
     security(("key" = ["contacts:read"])), params(ContactFilters, shared::ListParams),
     responses((status = 200, description = "A page", body = Page<ContactView<'static>>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Response> {
@@ -156,6 +157,7 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 ///
 /// An email, phone or external id that somebody has already is 409 and names the contact.
 #[utoipa::path(post, path = "/v1/contacts", tag = "Contacts",
+    operation_id = "create_contact",
     security(("key" = ["contacts:write"])), request_body = CreateContactRequest,
     responses((status = 201, description = "Created", body = WrittenContactView<'static>)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
@@ -177,6 +179,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 ///
 /// The id of a contact that was merged away answers with the contact it went into, which names it in `mergedFrom`.
 #[utoipa::path(get, path = "/v1/contacts/{id}", tag = "Contacts",
+    operation_id = "get_contact",
     security(("key" = ["contacts:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The contact", body = ContactDetailView<'static>)))]
 async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(ContactId,)>) -> Result<Response> {
@@ -190,6 +193,7 @@ async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(ContactI
 ///
 /// An address that somebody else has is 409 and names that contact.
 #[utoipa::path(patch, path = "/v1/contacts/{id}", tag = "Contacts",
+    operation_id = "update_contact",
     security(("key" = ["contacts:write"])), params(("id" = String, Path)),
     request_body = UpdateContactRequest,
     responses((status = 200, description = "Changed", body = WrittenContactView<'static>)))]
@@ -216,6 +220,7 @@ async fn update(
 ///
 /// Only one without conversations; a contact that has some is 409 `contact_in_use`, merge it instead.
 #[utoipa::path(delete, path = "/v1/contacts/{id}", tag = "Contacts",
+    operation_id = "delete_contact",
     security(("key" = ["contacts:write"])), params(("id" = String, Path)),
     responses((status = 204, description = "Deleted")))]
 async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(ContactId,)>) -> Result<NoContent> {
@@ -230,6 +235,7 @@ async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(Conta
 /// Their addresses and conversations move here and their ids answer with this contact from now on. What this contact lacks
 /// (email, phone, external id, values of custom fields) comes from the one that changed last. There is no way back.
 #[utoipa::path(post, path = "/v1/contacts/{id}/merge", tag = "Contacts",
+    operation_id = "merge_contacts",
     security(("key" = ["contacts:write"])), params(("id" = String, Path)),
     request_body = MergeContactsRequest,
     responses((status = 200, description = "Merged", body = ContactDetailView<'static>)))]

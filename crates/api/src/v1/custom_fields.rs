@@ -109,6 +109,7 @@ fn key_of(name: &str) -> std::result::Result<String, Error> {
 ///
 /// Newest first.
 #[utoipa::path(get, path = "/v1/custom-fields", tag = "Custom fields",
+    operation_id = "list_custom_fields",
     security(("key" = ["settings:read"])), params(shared::ListParams),
     responses((status = 200, description = "A page", body = Page<CustomFieldView>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Page<CustomFieldView>> {
@@ -119,6 +120,7 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 
 /// Create a custom field
 #[utoipa::path(post, path = "/v1/custom-fields", tag = "Custom fields",
+    operation_id = "create_custom_field",
     security(("key" = ["settings:write"])), request_body = CreateCustomFieldRequest,
     responses((status = 201, description = "Created", body = CustomFieldView)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
@@ -141,6 +143,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 
 /// Show a custom field
 #[utoipa::path(get, path = "/v1/custom-fields/{id}", tag = "Custom fields",
+    operation_id = "get_custom_field",
     security(("key" = ["settings:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The custom field", body = CustomFieldView)))]
 async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(FieldId,)>) -> Result<Json<CustomFieldView>> {
@@ -154,6 +157,7 @@ async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(FieldId,
 ///
 /// Key, type and entity never change.
 #[utoipa::path(patch, path = "/v1/custom-fields/{id}", tag = "Custom fields",
+    operation_id = "update_custom_field",
     security(("key" = ["settings:write"])), params(("id" = String, Path)),
     request_body = UpdateCustomFieldRequest,
     responses((status = 200, description = "Changed", body = CustomFieldView)))]
@@ -180,6 +184,7 @@ async fn update(
 ///
 /// Values that contacts and conversations hold stay in them; no request writes them any more.
 #[utoipa::path(delete, path = "/v1/custom-fields/{id}", tag = "Custom fields",
+    operation_id = "delete_custom_field",
     security(("key" = ["settings:write"])), params(("id" = String, Path)),
     responses((status = 204, description = "Deleted")))]
 async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(FieldId,)>) -> Result<NoContent> {

@@ -106,6 +106,7 @@ fn answer(reply: Reply<DeliveryId>) -> Response {
 ///
 /// Sends `webhook.test` to this webhook only, also when it is off. The delivery shows in the log like any other.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/test", tag = "Webhooks",
+    operation_id = "test_webhook",
     security(("key" = ["webhooks:write"])),
     params(("id" = String, Path, description = "`wh_…`")), responses((status = 202, description = "Due", body = Accepted)))]
 async fn test(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(EndpointId,)>) -> Result<Response> {
@@ -124,6 +125,7 @@ async fn test(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(Endpoin
 /// The same bytes under the same `webhook-id`, with a new round of attempts, also when the webhook is off. Only for
 /// deliveries that have ended.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/deliveries/{deliveryId}/redeliver", tag = "Webhooks",
+    operation_id = "redeliver",
     security(("key" = ["webhooks:write"])),
     params(("id" = String, Path, description = "`wh_…`"), ("deliveryId" = String, Path, description = "`dlv_…`")),
     responses((status = 202, description = "Due", body = Accepted)))]
@@ -151,6 +153,7 @@ fn timestamp(text: Cow<'_, str>) -> std::result::Result<i64, Refusal> {
 ///
 /// Newest first, kept for 30 days.
 #[utoipa::path(get, path = "/v1/webhooks/{id}/deliveries", tag = "Webhooks",
+    operation_id = "list_deliveries",
     security(("key" = ["webhooks:read"])),
     params(("id" = String, Path, description = "`wh_…`"),
         ("status" = Option<String>, Query, description = "`pending`, `succeeded`, `failed` or `cancelled`"),
@@ -193,6 +196,7 @@ async fn list(
 
 /// Show a delivery with its body
 #[utoipa::path(get, path = "/v1/webhooks/{id}/deliveries/{deliveryId}", tag = "Webhooks",
+    operation_id = "get_delivery",
     security(("key" = ["webhooks:read"])),
     params(("id" = String, Path, description = "`wh_…`"), ("deliveryId" = String, Path, description = "`dlv_…`")),
     responses((status = 200, description = "The delivery", body = DeliveryWithBody<'static>)))]
@@ -222,6 +226,7 @@ async fn show(
 /// again, those that are missing because it was off are made. What is pending or has succeeded is left alone, so a
 /// repeated replay sends nothing twice. One call does a bounded part: go on with `nextCursor`.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/replay", tag = "Webhooks",
+    operation_id = "replay_webhook",
     security(("key" = ["webhooks:write"])),
     params(("id" = String, Path, description = "`wh_…`")), request_body = ReplayRequest,
     responses((status = 202, description = "Due", body = Replayed)))]

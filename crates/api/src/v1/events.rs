@@ -159,6 +159,7 @@ pub(crate) fn asked_for(types: &[String], name: &str) -> bool {
 /// Oldest first, kept for 30 days; the order is the one in which changes became visible. Go on with `nextCursor`, or at any
 /// later time with `after` = the last id you have. A page may be short, or empty, and still have more.
 #[utoipa::path(get, path = "/v1/events", tag = "Events",
+    operation_id = "list_events",
     security(("key" = ["events:read"])),
     params(("after" = Option<String>, Query, description = "Id of an event, or a cursor: only what came after it"),
         ("types" = Option<String>, Query, description = "Names of events, separated by commas; default all"),

@@ -29,6 +29,7 @@ pub fn router() -> OpenApiRouter<Hub> {
 /// What was asked of it and why it was refused, on every surface, counted since it was made, and how the inbox's own
 /// webhook does. A call shows up within a second or two; what was said is not kept here.
 #[utoipa::path(get, path = "/v1/inboxes/{id}/health", tag = "Inboxes",
+    operation_id = "get_inbox_health",
     security(("key" = ["channels:read"])),
     params(("id" = String, Path, description = "`inb_…`")),
     responses((status = 200, description = "Its health", body = InboxHealthView<'static>)))]

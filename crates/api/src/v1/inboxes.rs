@@ -93,6 +93,7 @@ async fn hook(hub: &Hub, caller: &Caller, url: String) -> std::result::Result<(H
 ///
 /// Newest first. A native channel gets its inbox when its first conversation arrives.
 #[utoipa::path(get, path = "/v1/inboxes", tag = "Inboxes",
+    operation_id = "list_inboxes",
     security(("key" = ["channels:read"])), params(shared::ListParams),
     responses((status = 200, description = "A page", body = Page<InboxView>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Page<InboxView>> {
@@ -106,6 +107,7 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 ///
 /// With a `webhookUrl` it gets a webhook endpoint of its own, whose secret is in this answer only.
 #[utoipa::path(post, path = "/v1/inboxes", tag = "Inboxes",
+    operation_id = "create_inbox",
     security(("key" = ["channels:write"])), request_body = CreateInboxRequest,
     responses((status = 201, description = "Created", body = InboxView)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
@@ -134,6 +136,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 
 /// Show an inbox
 #[utoipa::path(get, path = "/v1/inboxes/{id}", tag = "Inboxes",
+    operation_id = "get_inbox",
     security(("key" = ["channels:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The inbox", body = InboxView)))]
 async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(InboxId,)>) -> Result<Json<InboxView>> {
@@ -147,6 +150,7 @@ async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(InboxId,
 ///
 /// A `webhookUrl` where there was none makes an endpoint; its secret is in this answer only.
 #[utoipa::path(patch, path = "/v1/inboxes/{id}", tag = "Inboxes",
+    operation_id = "update_inbox",
     security(("key" = ["channels:write"])), params(("id" = String, Path)),
     request_body = UpdateInboxRequest, responses((status = 200, description = "Changed", body = InboxView)))]
 async fn update(
@@ -184,6 +188,7 @@ async fn update(
 ///
 /// Only one without conversations; an inbox that has some is 409 `inbox_in_use`.
 #[utoipa::path(delete, path = "/v1/inboxes/{id}", tag = "Inboxes",
+    operation_id = "delete_inbox",
     security(("key" = ["channels:write"])), params(("id" = String, Path)),
     responses((status = 204, description = "Deleted")))]
 async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(InboxId,)>) -> Result<NoContent> {

@@ -112,6 +112,7 @@ pub fn router() -> OpenApiRouter<Hub> {
 ///
 /// Works with any scope.
 #[utoipa::path(get, path = "/v1/me", tag = "Account",
+    operation_id = "get_me",
     security(("key" = [])), responses((status = 200, description = "The key and its tenant", body = MeView)))]
 async fn me(caller: Caller) -> Result<Json<MeView>> {
     let (tenant, key) = (&caller.principal().tenant, &caller.principal().key);

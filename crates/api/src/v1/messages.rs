@@ -126,6 +126,7 @@ async fn append(
 /// The customer's message wakes a snoozed conversation and reopens a done one; for an archived one a new conversation is
 /// opened for the same contact, and the answer names both. A message of yours to an archived conversation is 409.
 #[utoipa::path(post, path = "/v1/conversations/{id}/messages", tag = "Messages",
+    operation_id = "create_message",
     security(("key" = ["conversations:write"]), ("key" = ["messages:send"])),
     params(("id" = String, Path, description = "The conversation's id")), request_body = MessageRequest,
     responses((status = 201, description = "Added", body = AppendedView<'static>),
@@ -206,6 +207,7 @@ pub struct NoteRequest {
 ///
 /// Notes stay inside: the customer never sees them, and no webhook tells of them.
 #[utoipa::path(post, path = "/v1/conversations/{id}/notes", tag = "Messages",
+    operation_id = "create_note",
     security(("key" = ["conversations:write"])),
     params(("id" = String, Path, description = "The conversation's id")), request_body = NoteRequest,
     responses((status = 201, description = "Added", body = AppendedView<'static>)))]
@@ -246,6 +248,7 @@ pub struct MessagePage {
 ///
 /// With notes and lines of the system. A merged conversation shows the messages of the one it was merged into.
 #[utoipa::path(get, path = "/v1/conversations/{id}/messages", tag = "Messages",
+    operation_id = "list_messages",
     security(("key" = ["conversations:read"]), ("key" = ["messages:read"])),
     params(("id" = String, Path, description = "The conversation's id"),
         ("order" = Option<String>, Query, description = "`oldest` (default) or `newest` first"),
@@ -277,6 +280,7 @@ async fn list(
 
 /// Show a message
 #[utoipa::path(get, path = "/v1/messages/{id}", tag = "Messages",
+    operation_id = "get_message",
     security(("key" = ["conversations:read"]), ("key" = ["messages:read"])),
     params(("id" = String, Path, description = "Its id, `msg_…`")),
     responses((status = 200, description = "The message", body = MessageView<'static>)))]
@@ -307,6 +311,7 @@ fn reported(done: &Reported) -> Answer {
 ///
 /// Reports may come twice and in any order: a message keeps the furthest it has heard of.
 #[utoipa::path(post, path = "/v1/messages/{id}/status", tag = "Messages",
+    operation_id = "report_message_status",
     security(("key" = ["conversations:write"]), ("key" = ["messages:send"])),
     params(("id" = String, Path, description = "The message's id")), request_body = StatusRequest,
     responses((status = 200, description = "The message", body = MessageView<'static>)))]

@@ -48,6 +48,7 @@ fn instant<'o>(field: Field<'o, Cow<'_, str>>) -> Option<i64> {
 /// requests with a valid credential are here. A page may be short, or empty, and still have more. For bodies see
 /// `/v1/tenant`.
 #[utoipa::path(get, path = "/v1/request-log", tag = "Account",
+    operation_id = "list_requests",
     security(("key" = ["settings:read"])),
     params(("key" = Option<String>, Query, description = "Id of the API key, user or inbox that asked"),
         ("status" = Option<String>, Query, description = "A status such as 404, or a class such as 4xx"),

@@ -113,6 +113,7 @@ pub fn router() -> OpenApiRouter<Hub> {
 /// after the event named by the header `Last-Event-ID` or by `after`; to go on after a break send the last id you have.
 /// A comment comes every 15 seconds without events. A client that does not read is disconnected.
 #[utoipa::path(get, path = "/v1/stream", tag = "Events",
+    operation_id = "stream_events",
     security(("key" = ["events:read"])),
     params(("after" = Option<String>, Query, description = "Id of an event: only what came after it"),
         ("types" = Option<String>, Query, description = "Names of events, separated by commas; default all"),

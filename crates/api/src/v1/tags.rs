@@ -60,6 +60,7 @@ fn parse_slug(text: Cow<str>) -> std::result::Result<String, fields::Refusal> {
 ///
 /// Newest first.
 #[utoipa::path(get, path = "/v1/tags", tag = "Tags",
+    operation_id = "list_tags",
     security(("key" = ["tags:read"])), params(shared::ListParams),
     responses((status = 200, description = "A page", body = Page<TagView>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Page<TagView>> {
@@ -70,6 +71,7 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 
 /// Create a tag
 #[utoipa::path(post, path = "/v1/tags", tag = "Tags",
+    operation_id = "create_tag",
     security(("key" = ["tags:write"])), request_body = CreateTagRequest,
     responses((status = 201, description = "Created", body = TagView)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
@@ -85,6 +87,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 
 /// Show a tag
 #[utoipa::path(get, path = "/v1/tags/{id}", tag = "Tags",
+    operation_id = "get_tag",
     security(("key" = ["tags:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The tag", body = TagView)))]
 async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(TagId,)>) -> Result<Json<TagView>> {
@@ -96,6 +99,7 @@ async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(TagId,)>
 
 /// Change a tag
 #[utoipa::path(patch, path = "/v1/tags/{id}", tag = "Tags",
+    operation_id = "update_tag",
     security(("key" = ["tags:write"])), params(("id" = String, Path)), request_body = UpdateTagRequest,
     responses((status = 200, description = "Changed", body = TagView)))]
 async fn update(
@@ -119,6 +123,7 @@ async fn update(
 ///
 /// It is taken off every conversation, without an event for each.
 #[utoipa::path(delete, path = "/v1/tags/{id}", tag = "Tags",
+    operation_id = "delete_tag",
     security(("key" = ["tags:write"])), params(("id" = String, Path)),
     responses((status = 204, description = "Deleted")))]
 async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(TagId,)>) -> Result<NoContent> {

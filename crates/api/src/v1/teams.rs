@@ -88,6 +88,7 @@ pub struct UpdateTeamRequest {
 ///
 /// Newest first.
 #[utoipa::path(get, path = "/v1/teams", tag = "Teams",
+    operation_id = "list_teams",
     security(("key" = ["teams:read"])), params(shared::ListParams),
     responses((status = 200, description = "A page", body = Page<TeamView>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Page<TeamView>> {
@@ -98,6 +99,7 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 
 /// Create a team
 #[utoipa::path(post, path = "/v1/teams", tag = "Teams",
+    operation_id = "create_team",
     security(("key" = ["teams:write"])), request_body = CreateTeamRequest,
     responses((status = 201, description = "Created", body = TeamView)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
@@ -119,6 +121,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 
 /// Show a team
 #[utoipa::path(get, path = "/v1/teams/{id}", tag = "Teams",
+    operation_id = "get_team",
     security(("key" = ["teams:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The team", body = TeamView)))]
 async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(TeamId,)>) -> Result<Json<TeamView>> {
@@ -130,6 +133,7 @@ async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(TeamId,)
 
 /// Change a team
 #[utoipa::path(patch, path = "/v1/teams/{id}", tag = "Teams",
+    operation_id = "update_team",
     security(("key" = ["teams:write"])), params(("id" = String, Path)),
     request_body = UpdateTeamRequest, responses((status = 200, description = "Changed", body = TeamView)))]
 async fn update(
@@ -159,6 +163,7 @@ async fn update(
 ///
 /// Its conversations and inboxes go on without a team, without an event for each.
 #[utoipa::path(delete, path = "/v1/teams/{id}", tag = "Teams",
+    operation_id = "delete_team",
     security(("key" = ["teams:write"])), params(("id" = String, Path)),
     responses((status = 204, description = "Deleted")))]
 async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(TeamId,)>) -> Result<NoContent> {

@@ -69,6 +69,7 @@ pub fn router() -> OpenApiRouter<Hub> {
 
 /// Show what the tenant has set for itself
 #[utoipa::path(get, path = "/v1/tenant", tag = "Account",
+    operation_id = "get_tenant",
     security(("key" = ["settings:read"])),
     responses((status = 200, description = "The tenant", body = TenantView)))]
 async fn get(caller: Caller) -> Result<Json<TenantView>> {
@@ -81,6 +82,7 @@ async fn get(caller: Caller) -> Result<Json<TenantView>> {
 /// Needs a live key; it holds for the sandbox too. Limits set here stay below the plan's: the operator changes that with
 /// `tieline tenant update`. It holds within a second.
 #[utoipa::path(patch, path = "/v1/tenant", tag = "Account",
+    operation_id = "update_tenant",
     security(("key" = ["settings:write"])), request_body = UpdateTenantRequest,
     responses((status = 200, description = "Changed", body = TenantView)))]
 async fn update(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Json<TenantView>> {

@@ -82,6 +82,7 @@ fn password<'o>(field: Field<'o, Cow<'_, str>>) -> Field<'o, String> {
 ///
 /// Newest first.
 #[utoipa::path(get, path = "/v1/users", tag = "Users",
+    operation_id = "list_users",
     security(("key" = ["users:read"])), params(shared::ListParams),
     responses((status = 200, description = "A page", body = Page<UserView>)))]
 async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery) -> Result<Page<UserView>> {
@@ -95,6 +96,7 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 ///
 /// Needs a live key.
 #[utoipa::path(post, path = "/v1/users", tag = "Users",
+    operation_id = "create_user",
     security(("key" = ["users:write"])), request_body = CreateUserRequest,
     responses((status = 201, description = "Created", body = UserView)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
@@ -122,6 +124,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 
 /// Show a user
 #[utoipa::path(get, path = "/v1/users/{id}", tag = "Users",
+    operation_id = "get_user",
     security(("key" = ["users:read"])), params(("id" = String, Path)),
     responses((status = 200, description = "The user", body = UserView)))]
 async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(UserId,)>) -> Result<Json<UserView>> {
@@ -135,6 +138,7 @@ async fn get(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(UserId,)
 ///
 /// Needs a live key. The last active owner stays one: 409 `last_owner`.
 #[utoipa::path(patch, path = "/v1/users/{id}", tag = "Users",
+    operation_id = "update_user",
     security(("key" = ["users:write"])), params(("id" = String, Path)),
     request_body = UpdateUserRequest, responses((status = 200, description = "Changed", body = UserView)))]
 async fn update(

@@ -125,6 +125,7 @@ fn with_secret(endpoint: &Endpoint, secret: &str) -> Answer {
 ///
 /// It gets the events that happen from now on. The secret is in this answer only.
 #[utoipa::path(post, path = "/v1/webhooks", tag = "Webhooks",
+    operation_id = "create_webhook",
     security(("key" = ["webhooks:write"])), request_body = CreateWebhookRequest,
     responses((status = 201, description = "Added", body = WebhookWithSecret<'static>)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
@@ -139,6 +140,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
 ///
 /// Newest first.
 #[utoipa::path(get, path = "/v1/webhooks", tag = "Webhooks",
+    operation_id = "list_webhooks",
     security(("key" = ["webhooks:read"])),
     params(("limit" = Option<i64>, Query, minimum = 1, maximum = 100, description = "Rows of a page; default 20"),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before")),
@@ -158,6 +160,7 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(query): RawQuery)
 
 /// Show a webhook endpoint
 #[utoipa::path(get, path = "/v1/webhooks/{id}", tag = "Webhooks",
+    operation_id = "get_webhook",
     security(("key" = ["webhooks:read"])), params(("id" = String, Path, description = "`wh_…`")),
     responses((status = 200, description = "The endpoint", body = WebhookView<'static>)))]
 async fn show(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(EndpointId,)>) -> Result<Response> {
@@ -174,6 +177,7 @@ async fn show(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(Endpoin
 /// failures, closes the breaker and makes what waits due at once; events from then on are delivered, and
 /// `missedEvents` says how many a replay would bring back.
 #[utoipa::path(patch, path = "/v1/webhooks/{id}", tag = "Webhooks",
+    operation_id = "update_webhook",
     security(("key" = ["webhooks:write"])), params(("id" = String, Path, description = "`wh_…`")),
     request_body = UpdateWebhookRequest,
     responses((status = 200, description = "Changed", body = WebhookChanged<'static>)))]
@@ -185,6 +189,7 @@ async fn update(hub: State<Hub>, caller: Caller, id: Path<(EndpointId,)>, body: 
 ///
 /// The same as PATCH.
 #[utoipa::path(put, path = "/v1/webhooks/{id}", tag = "Webhooks",
+    operation_id = "replace_webhook",
     security(("key" = ["webhooks:write"])), params(("id" = String, Path, description = "`wh_…`")),
     request_body = UpdateWebhookRequest,
     responses((status = 200, description = "Changed", body = WebhookChanged<'static>)))]
@@ -209,6 +214,7 @@ async fn change(
 ///
 /// Nothing more is sent; its deliveries are gone with it.
 #[utoipa::path(delete, path = "/v1/webhooks/{id}", tag = "Webhooks",
+    operation_id = "delete_webhook",
     security(("key" = ["webhooks:write"])),
     params(("id" = String, Path, description = "`wh_…`")), responses((status = 204, description = "Deleted")))]
 async fn remove(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(EndpointId,)>) -> Result<NoContent> {
@@ -223,6 +229,7 @@ async fn remove(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(Endpo
 ///
 /// Until `previousSecretExpiresAt` every delivery is signed with both. The new secret is in this answer only.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/rotate-secret", tag = "Webhooks",
+    operation_id = "rotate_webhook_secret",
     security(("key" = ["webhooks:write"])),
     params(("id" = String, Path, description = "`wh_…`")), request_body = Option<RotateSecretRequest>,
     responses((status = 200, description = "The new secret", body = RotatedView<'static>)))]

@@ -67,6 +67,7 @@ pub struct UpdatedView<'a> {
 ///
 /// A merge-patch: status, snooze, subject, assignment, custom fields, metadata. What is as asked already changes nothing.
 #[utoipa::path(patch, path = "/v1/conversations/{id}", tag = "Conversations",
+    operation_id = "update_conversation",
     security(("key" = ["conversations:write"])),
     params(("id" = String, Path, description = "Its id, `conv_…`")), request_body = UpdateConversationRequest,
     responses((status = 200, description = "Changed", body = UpdatedView<'static>)))]
@@ -128,6 +129,7 @@ async fn set_tag(hub: &Hub, caller: &Caller, id: ConversationId, slug: String, o
 ///
 /// Once or many times, the effect is the same.
 #[utoipa::path(put, path = "/v1/conversations/{id}/tags/{slug}", tag = "Conversations",
+    operation_id = "tag_conversation",
     security(("key" = ["conversations:write"]), ("key" = ["tags:write"])),
     params(("id" = String, Path, description = "The conversation's id"), ("slug" = String, Path, description = "The tag's slug")),
     responses((status = 200, description = "It carries the tag", body = ConversationView<'static>)))]
@@ -144,6 +146,7 @@ async fn tag(
 ///
 /// Once or many times, the effect is the same.
 #[utoipa::path(delete, path = "/v1/conversations/{id}/tags/{slug}", tag = "Conversations",
+    operation_id = "untag_conversation",
     security(("key" = ["conversations:write"]), ("key" = ["tags:write"])),
     params(("id" = String, Path, description = "The conversation's id"), ("slug" = String, Path, description = "The tag's slug")),
     responses((status = 204, description = "It does not carry the tag")))]
@@ -175,6 +178,7 @@ fn merged(primary: &Conversation) -> Answer {
 /// Its messages move there, its tags are added there. It becomes done and points to the other; what is written to it later
 /// lands on the other. There is no way back.
 #[utoipa::path(post, path = "/v1/conversations/{id}/merge", tag = "Conversations",
+    operation_id = "merge_conversation",
     security(("key" = ["conversations:write"])),
     params(("id" = String, Path, description = "The conversation whose messages move")), request_body = MergeRequest,
     responses((status = 200, description = "The conversation that got the messages", body = ConversationView<'static>)))]

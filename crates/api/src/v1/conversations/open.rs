@@ -121,6 +121,7 @@ fn started(started: &Started) -> Answer {
 /// an agent's answer comes back as a `message.sent` webhook. A repeated `externalReference` is 409 and names the
 /// conversation; with an `Idempotency-Key` the first answer is given back instead.
 #[utoipa::path(post, path = "/v1/conversations/outbound", tag = "Conversations",
+    operation_id = "create_outbound",
     security(("key" = ["conversations:write"])), request_body = OutboundRequest,
     responses((status = 201, description = "Opened", body = StartedView<'static>)))]
 async fn create_outbound(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {
@@ -194,6 +195,7 @@ pub struct OpenContact {
 ///
 /// As `/v1/conversations/outbound`, for contacts known by id, email, phone or your own id; everything else may be left out.
 #[utoipa::path(post, path = "/v1/conversations", tag = "Conversations",
+    operation_id = "create_conversation",
     security(("key" = ["conversations:write"])), request_body = OpenRequest,
     responses((status = 201, description = "Opened", body = StartedView<'static>)))]
 async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Result<Response> {

@@ -41,6 +41,7 @@ pub struct ConversationPage {
 
 /// Show a conversation
 #[utoipa::path(get, path = "/v1/conversations/{id}", tag = "Conversations",
+    operation_id = "get_conversation",
     security(("key" = ["conversations:read"])),
     params(("id" = String, Path, description = "Its id, `conv_…`")),
     responses((status = 200, description = "The conversation", body = ConversationView<'static>)))]
@@ -64,6 +65,7 @@ struct Asked {
 ///
 /// Newest first. Several filters must all hold. `externalReference` finds the one conversation that has it, or none.
 #[utoipa::path(get, path = "/v1/conversations", tag = "Conversations",
+    operation_id = "list_conversations",
     security(("key" = ["conversations:read"])),
     params(
         ("status" = Option<String>, Query, description = "`active`, `snoozed`, `done` or `archived`"),
