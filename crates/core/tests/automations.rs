@@ -20,7 +20,7 @@ use tieline_core::messages::direction::Direction;
 use tieline_core::messages::{self, Message, NewMessage, Order};
 use tieline_core::tenants::{self, CreateTenant, Plan};
 use tieline_core::{Error, MIGRATIONS};
-use tieline_db::{Config, Db};
+use tieline_db::{Config, Db, Read, Tx, params};
 use tieline_testkit::clock::VirtualClock;
 use tieline_testkit::postgres;
 
@@ -266,6 +266,54 @@ async fn rules_act_once_for_each_event_on_sqlite() {
 async fn rules_act_once_for_each_event_on_postgresql() {
     let database = postgres::Database::create();
     scenario(Config::postgres(&database.url, MIGRATIONS)).await;
+}
+
+/// What is said in a merged conversation goes to its primary: that one is held with the others, in their order.
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_hold_primaries_in_the_order_of_all() {
+    let database = postgres::Database::create();
+    let desk = Desk::open(Config::postgres(&database.url, MIGRATIONS)).await;
+    let says = json!([{"actions": [{"type": "send_message", "text": "One moment"}]}]);
+    desk.rule("Answer", Trigger::MessageReceived, says).await;
+    let primary = desk.start("first").await.id;
+    let work = desk.look().await.expect("work");
+    assert_eq!(desk.react(&work, &[]).await, Ok(true));
+    let (secondary, last) = (desk.start("second").await.id, desk.start("third").await.id);
+    let (ctx, merge) = (desk.ctx.clone(), conversations::Merge { conversation: secondary, into: primary });
+    desk.db.write(move |tx| conversations::merge(tx, &ctx, &merge)).await.expect("merges");
+    let work = desk.look().await.expect("work");
+
+    let [one, other] = [(), ()].map(|()| Db::open(Config::postgres(&database.url, MIGRATIONS)).expect("opens"));
+    let (is_held, held) = std::sync::mpsc::channel();
+    let (leave, may_leave) = std::sync::mpsc::channel::<()>();
+    let may_leave = std::sync::Mutex::new(may_leave);
+    let holding = tokio::spawn(async move {
+        let hold = move |tx: &mut Tx| {
+            tx.opt("select 1 from conversations where id = $1 for update", &params![primary.0], |_| Ok(()))?;
+            is_held.send(()).expect("is awaited");
+            may_leave.lock().expect("whole").recv().expect("is told");
+            Ok::<_, Error>(())
+        };
+        one.write(hold).await
+    });
+    tokio::task::spawn_blocking(move || held.recv().expect("is held")).await.expect("is held");
+    let reacting = async {
+        assert_eq!(desk.react(&work, &[]).await, Ok(true));
+    };
+    let looking = async {
+        const WAITING: &str = "select 1 from pg_stat_activity where datname = current_database() \
+                               and wait_event_type = 'Lock' limit 1";
+        let waits = |read: &mut Read| Ok::<_, Error>(read.opt(WAITING, &[], |_| Ok(()))?.is_some());
+        while !other.read(waits).await.expect("looks") {}
+        let free = "select 1 from conversations where id = $1 for update skip locked";
+        let is_free = move |tx: &mut Tx| Ok::<_, Error>(tx.opt(free, &params![last.0], |_| Ok(()))?.is_some());
+        let is_free = other.write(is_free).await.expect("looks");
+        leave.send(()).expect("is there");
+        assert!(is_free, "the primary comes first");
+    };
+    tokio::join!(reacting, looking);
+    holding.await.expect("ends").expect("held");
+    assert_eq!(desk.said(primary).await.iter().filter(|text| *text == "One moment").count(), 2);
 }
 
 /// What a message and its conversation hold, for the table below.

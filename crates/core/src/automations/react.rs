@@ -248,7 +248,7 @@ pub fn react(tx: &mut Tx, render: Render, work: &Work, skip: &[Skip]) -> Result<
         return Ok(false);
     }
     let named = work.events.iter().filter_map(|(event, _)| Some((event.tenant, event.conversation?)));
-    conversations::hold_many(tx, named.collect())?;
+    conversations::hold_with_primaries(tx, named.collect())?;
     let mut tally: BTreeMap<(TenantId, AutomationId), Tally> = BTreeMap::new();
     for (event, rules) in &work.events {
         let said = Said::of(event);

@@ -3,6 +3,7 @@
 //! The events of a change follow from the two states, so no verb can change something and stay silent (contract D4.4).
 //! `event_sequence` is counted here and nowhere else after the opening.
 
+use super::append::MERGE_HOPS_LIMIT;
 use super::status::{self, Change as StatusChange, Command, Current, Outcome};
 use super::{Conversation, Priority, conversation, sql};
 use crate::ctx::Ctx;
@@ -73,6 +74,26 @@ pub(crate) fn hold_many(tx: &mut Tx, mut keys: Vec<Key>) -> Result<()> {
     let rows: Vec<Param> = keys.iter().flat_map(|(tenant, id)| params![tenant.0, id.0]).collect();
     tx.lock(&sql::LOCK, &rows)?;
     Ok(())
+}
+
+/// Keeps others from changing these, nor those that they were merged into, where what is said in them goes.
+pub(crate) fn hold_with_primaries(tx: &mut Tx, mut keys: Vec<Key>) -> Result<()> {
+    let mut asked = keys.clone();
+    for _ in 0..MERGE_HOPS_LIMIT {
+        if asked.is_empty() {
+            break;
+        }
+        let rows: Vec<Param> = asked.iter().flat_map(|(tenant, id)| params![tenant.0, id.0]).collect();
+        let mut primaries: Vec<Key> = Vec::new();
+        tx.select_many(&sql::PRIMARIES, &rows, |row| {
+            let (tenant, _) = asked[row.get::<i64>(0)? as usize];
+            primaries.push((tenant, ConversationId::from_uuid(row.get(1)?)));
+            Ok(())
+        })?;
+        keys.extend(&primaries);
+        asked = primaries;
+    }
+    hold_many(tx, keys)
 }
 
 /// Writes the changed conversations back.

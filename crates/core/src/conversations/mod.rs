@@ -26,7 +26,9 @@ mod update;
 
 pub use amend::{Amend, amend};
 pub use append::{Append, AppendVerb, Appended};
-pub(crate) use change::{announce, hold, hold_many, lock, lock_many, next as next_event, save, save_many, wake};
+pub(crate) use change::{
+    announce, hold, hold_many, hold_with_primaries, lock, lock_many, next as next_event, save, save_many, wake,
+};
 pub use delete::delete;
 pub use hand_off::hand_off;
 pub use import::{Import, import};

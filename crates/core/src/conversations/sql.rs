@@ -121,6 +121,11 @@ pub static INSERT_TAG: Many = Many::new(
      values (:tenant_id, :conversation_id, :tag_id, :at)",
     &[("tenant_id", Ty::Int), ("conversation_id", Ty::Uuid), ("tag_id", Ty::Uuid), ("at", Ty::Int)],
 );
+pub static PRIMARIES: Many = Many::new(
+    "select :ord, merged_into_id from conversations where tenant_id = :tenant_id and id = :id \
+     and merged_into_id is not null",
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
 pub const MERGED_INTO: &str = "select merged_into_id from conversations where tenant_id = $1 and id = $2";
 pub static CONTACT: Many = Many::new(
     concat!(
