@@ -262,7 +262,13 @@ function draw() {
   $("side").replaceChildren(...side);
   search(shown);
   follow(shown);
-  if (location.hash) { const target = document.getElementById(decodeURIComponent(location.hash.slice(1))); if (target) target.scrollIntoView(); }
+  if (location.hash) { const target = document.getElementById(decodeURIComponent(location.hash.slice(1))); if (target) arrive(target); }
+}
+
+// What lies above gets its height only as it is drawn, so the place is looked for again once the page has stood for a frame.
+function arrive(target) {
+  target.scrollIntoView();
+  requestAnimationFrame(() => requestAnimationFrame(() => target.scrollIntoView()));
 }
 
 function search(shown) {
@@ -300,7 +306,10 @@ function follow(shown) {
       const link = links.get(change.target);
       link.classList.add("here");
       link.setAttribute("aria-current", "true");
-      link.scrollIntoView({ block: "nearest" });
+      // By hand: scrollIntoView would also move the page, and stop it on its way to where a link leads.
+      const side = $("side"), at = link.getBoundingClientRect(), seen = side.getBoundingClientRect();
+      if (at.top < seen.top) side.scrollTop -= seen.top - at.top;
+      else if (at.bottom > seen.bottom) side.scrollTop += at.bottom - seen.bottom;
     }
   }, { rootMargin: "-15% 0px -75% 0px" });
   for (const node of links.keys()) observer.observe(node);
