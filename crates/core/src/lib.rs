@@ -44,7 +44,7 @@ pub static MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "core", sql: include_str!("../migrations/0001_core.sql") },
     Migration { version: 2, name: "api inbox", sql: include_str!("../migrations/0002_api_inbox.sql") },
     Migration { version: 3, name: "assignment", sql: include_str!("../migrations/0003_assignment.sql") },
-    Migration { version: 4, name: "audit", sql: include_str!("../migrations/0004_audit.sql") },
+    Migration { version: 4, name: "audit and lists", sql: include_str!("../migrations/0004_audit_and_lists.sql") },
 ];
 
 pub use error::{Error, FieldError, Kind, Result};
