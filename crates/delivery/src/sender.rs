@@ -142,8 +142,6 @@ struct Held {
     cancelling: bool,
     /// It is being switched off: nothing more is sent.
     disabling: bool,
-    /// Why, until the attempt that was the reason is recorded: what is told of it counts that one too.
-    disable: Option<DisabledReason>,
     idle_since: i64,
 }
 
@@ -604,6 +602,9 @@ impl<P: Post> Sender<P> {
     }
 
     fn disable(&mut self, endpoint: EndpointId, reason: DisabledReason) {
+        if let Some(held) = self.held.get_mut(&endpoint) {
+            held.disabling = true;
+        }
         let (db, render) = (self.db.clone(), self.settings.render);
         self.spawn(async move {
             let disabled = db.write(move |tx| webhooks::disable(tx, render, endpoint, reason)).await;

@@ -59,7 +59,6 @@ impl<P: Post> Sender<P> {
                                 cancel: true,
                                 cancelling: false,
                                 disabling: false,
-                                disable: None,
                                 idle_since: now,
                             };
                             self.held.insert(one.endpoint, held);
@@ -164,22 +163,18 @@ impl<P: Post> Sender<P> {
                 let rules = self.settings.rules.clone();
                 let Some(held) = self.current(endpoint, epoch) else { return };
                 let Some((attempt, change)) = held.queue.finished(delivery, at, &outcome, now, &rules) else { return };
-                let reason = match change {
-                    Change::DisableGone => Some(DisabledReason::Gone),
-                    Change::DisableFailing => Some(DisabledReason::Failures),
-                    Change::None | Change::Opened | Change::Closed => None,
-                };
-                if reason.is_some() {
-                    (held.disable, held.disabling) = (reason, true);
-                }
                 (self.settings.observe)(&attempt);
                 self.results.push(attempt);
+                match change {
+                    Change::DisableGone => self.disable(endpoint, DisabledReason::Gone),
+                    Change::DisableFailing => self.disable(endpoint, DisabledReason::Failures),
+                    Change::None | Change::Opened | Change::Closed => {}
+                }
             }
             Done::Recorded(attempts, recorded) => {
                 self.results_in_flight = 0;
                 match recorded {
                     Ok(recorded) => {
-                        let mut off = Vec::new();
                         for attempt in attempts {
                             if recorded.lost.contains(&(attempt.endpoint, attempt.epoch)) {
                                 if self.current(attempt.endpoint, attempt.epoch).is_some() {
@@ -188,14 +183,6 @@ impl<P: Post> Sender<P> {
                             } else if let Some(held) = self.current(attempt.endpoint, attempt.epoch) {
                                 held.queue.recorded(attempt.delivery, attempt.ended);
                                 held.cancel |= matches!(attempt.ended, Ended::RetryAt(_));
-                                off.extend(held.disable.is_some().then_some(attempt.endpoint));
-                            }
-                        }
-                        for endpoint in off {
-                            let is_counted = !self.results.iter().any(|later| later.endpoint == endpoint);
-                            let held = self.held.get_mut(&endpoint).filter(|_| is_counted);
-                            if let Some(reason) = held.and_then(|held| held.disable.take()) {
-                                self.disable(endpoint, reason);
                             }
                         }
                     }
