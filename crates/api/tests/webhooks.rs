@@ -231,6 +231,21 @@ async fn a_secret_is_shown_once_and_both_sign_during_a_rotation() {
 }
 
 #[tokio::test]
+async fn what_is_told_of_a_webhook_that_was_switched_off_counts_the_last_attempt() {
+    let app = App::new().await;
+    let receiver = Receiver::start().await;
+    let mut courier = Courier::new(&app);
+    let made = add(&app, "hook", &receiver.url).await;
+    receiver.answer(&[], 410);
+    app.post("/v1/contacts", json!({"name": "Ana", "email": "ana@example.com"})).await.expect(201);
+    courier.run_for(3).await;
+    let events = app.get("/v1/events?types=webhook.disabled").await.expect(200);
+    let told = &events["data"][0]["data"]["webhook"];
+    assert_eq!((&told["id"], &told["disabledReason"]), (&made["id"], &json!("gone")));
+    assert_eq!(told["consecutiveFailures"], 1);
+}
+
+#[tokio::test]
 async fn a_test_goes_out_also_to_a_webhook_that_is_off() {
     let app = App::new().await;
     let receiver = Receiver::start().await;

@@ -286,7 +286,7 @@ impl Caller {
             }
             "disable an endpoint" => {
                 let Some(id) = self.endpoint().await else { return Ok(()) };
-                self.write(move |tx, _| webhooks::disable(tx, render, id, DisabledReason::Failures)).await
+                self.write(move |tx, _| webhooks::disable(tx, render, id, DisabledReason::Failures).map(drop)).await
             }
             "redeliver" => {
                 const ENDED: &str = "select id from deliveries where tenant_id = $1 and status <> 'pending' \
@@ -361,10 +361,11 @@ fn send(tx: &mut Tx, ctx: &Ctx, luck: usize) -> Result<()> {
             counted: true,
             overtaken: false,
             health: HealthRow::default(),
+            disable: (luck == 0).then_some(DisabledReason::Failures),
         }));
     }
     let recorded = deliveries::record(tx, &attempts)?;
-    deliveries::report(tx, ctx.render, &attempts, &recorded)
+    deliveries::report(tx, ctx.render, &attempts, &recorded).map(drop)
 }
 
 async fn react(db: &Db, work: &Work, skip: &[Skip]) -> std::result::Result<bool, Failed> {

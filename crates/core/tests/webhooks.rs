@@ -143,6 +143,7 @@ impl Bench {
                     counted: true,
                     overtaken: false,
                     health: claimed.health,
+                    disable: None,
                 }));
             }
             let recorded = deliveries::record(tx, &attempts)?;

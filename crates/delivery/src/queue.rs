@@ -14,7 +14,7 @@ use crate::schedule::{Change, Health, HealthRules, RetrySchedule, Verdict};
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use tieline_core::deliveries::{Attempt, Ended, Status, Waiting};
 use tieline_core::ids::{ConversationId, DeliveryId, EndpointId, TenantId};
-use tieline_core::webhooks::HealthRow;
+use tieline_core::webhooks::{DisabledReason, HealthRow};
 
 /// Attempts in flight of one endpoint.
 pub const MAX_SLOTS: usize = 16;
@@ -520,6 +520,11 @@ impl Queue {
             counted,
             overtaken,
             health: self.health_row(),
+            disable: match change {
+                Change::DisableGone => Some(DisabledReason::Gone),
+                Change::DisableFailing => Some(DisabledReason::Failures),
+                Change::None | Change::Opened | Change::Closed => None,
+            },
         };
         if change == Change::Closed {
             self.release_all(now);

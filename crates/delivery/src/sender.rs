@@ -98,13 +98,13 @@ enum Done {
     LaneLoaded(EndpointId, i64, ConversationId, Result<Vec<Waiting>>),
     Body(EndpointId, i64, Start, Result<Option<String>>),
     Posted(EndpointId, i64, DeliveryId, i64, Outcome),
-    Recorded(Vec<Attempt>, Result<deliveries::Recorded>),
+    /// With the endpoints that were switched off.
+    Recorded(Vec<Attempt>, Result<(deliveries::Recorded, Vec<(EndpointId, DisabledReason)>)>),
     /// What was to be renewed, and from when.
     Renewed(Vec<(EndpointId, i64)>, i64, Result<Vec<EndpointId>>),
     Waiting(Result<Vec<(EndpointId, i64)>>),
     Parked(EndpointId, i64, Result<bool>),
     Cancelled(EndpointId, i64, Result<u64>),
-    Disabled(EndpointId, Result<()>),
 }
 
 /// Pending deliveries, and the epoch that the endpoint had when they were read.
@@ -140,8 +140,8 @@ struct Held {
     /// What waits is to be cancelled, if the endpoint is off.
     cancel: bool,
     cancelling: bool,
-    /// It is being switched off: nothing more is sent.
-    disabling: bool,
+    /// Nothing is sent before this reading of its settings has come back: it is being switched off.
+    settles: u64,
     idle_since: i64,
 }
 
@@ -451,8 +451,8 @@ impl<P: Post> Sender<P> {
             let recorded = db
                 .write(move |tx| {
                     let recorded = deliveries::record(tx, &attempts)?;
-                    deliveries::report(tx, render, &attempts, &recorded)?;
-                    Ok::<_, Error>(recorded)
+                    let off = deliveries::report(tx, render, &attempts, &recorded)?;
+                    Ok::<_, Error>((recorded, off))
                 })
                 .await;
             Done::Recorded(Arc::unwrap_or_clone(batch), recorded)
@@ -522,7 +522,7 @@ impl<P: Post> Sender<P> {
             self.reload(endpoint, epoch, conversation, after);
         }
         let Some(held) = self.held.get_mut(&endpoint) else { return i64::MAX };
-        if !paused && room_to_record && now < held.lease_until && !held.disabling {
+        if !paused && room_to_record && now < held.lease_until && held.configured >= held.settles {
             while self.flying.get(&endpoint).is_none_or(|flying| *flying < MAX_SLOTS)
                 && let Some(start) = self.held.get_mut(&endpoint).and_then(|held| held.queue.next(now))
             {
@@ -598,24 +598,6 @@ impl<P: Post> Sender<P> {
                 }
             };
             let _ = send.send(Done::Posted(endpoint, epoch, id, now, outcome));
-        });
-    }
-
-    fn disable(&mut self, endpoint: EndpointId, reason: DisabledReason) {
-        if let Some(held) = self.held.get_mut(&endpoint) {
-            held.disabling = true;
-        }
-        let (db, render) = (self.db.clone(), self.settings.render);
-        self.spawn(async move {
-            let disabled = db.write(move |tx| webhooks::disable(tx, render, endpoint, reason)).await;
-            if disabled.is_ok() {
-                let why = match reason {
-                    DisabledReason::Gone => "its receiver answered 410",
-                    _ => "its receiver has failed for too long",
-                };
-                tracing::warn!(endpoint = %endpoint, "webhook {endpoint} is switched off: {why}");
-            }
-            Done::Disabled(endpoint, disabled)
         });
     }
 }

@@ -3,7 +3,7 @@
 use super::{Status, sql};
 use crate::Result;
 use crate::ids::{DeliveryId, EndpointId, TenantId};
-use crate::webhooks::HealthRow;
+use crate::webhooks::{self, DisabledReason, HealthRow};
 use std::collections::{BTreeMap, HashSet};
 use tieline_db::{Param, Tx, params};
 
@@ -40,6 +40,8 @@ pub struct Attempt {
     pub overtaken: bool,
     /// The endpoint's health after this attempt.
     pub health: HealthRow,
+    /// Why the endpoint is to be switched off after it.
+    pub disable: Option<DisabledReason>,
 }
 
 /// What follows from an attempt.
@@ -61,6 +63,8 @@ pub struct Recorded {
 /// Records attempts of any endpoints, in order. The last health given for a lease holds.
 pub fn record(tx: &mut Tx, attempts: &[Attempt]) -> Result<Recorded> {
     let now = tx.now();
+    let disabling = attempts.iter().filter(|attempt| attempt.disable.is_some());
+    webhooks::hold(tx, disabling.map(|attempt| (attempt.tenant, attempt.endpoint)).collect())?;
     // Sorted, so that two nodes lock rows in one order.
     let mut last: BTreeMap<(EndpointId, i64), &Attempt> = BTreeMap::new();
     for attempt in attempts {

@@ -2,6 +2,9 @@
 //! message over, so it is `sent`; when all attempts are used up it has `failed`.
 //!
 //! What a bot does not take goes to agents: a conversation that it holds is handed off. Other endpoints only watch.
+//!
+//! An endpoint that asked for no more, or has failed for too long, is switched off with the attempt that was the reason: what
+//! is told of it counts that one, and no crash can come between the two.
 
 use super::{Attempt, Ended, Recorded, Status, sql};
 use crate::ctx::Ctx;
@@ -9,7 +12,7 @@ use crate::events::Render;
 use crate::ids::{ConversationId, EndpointId, MessageId, TenantId};
 use crate::messages::status::DeliveryStatus;
 use crate::messages::{self, Report};
-use crate::webhooks::Format;
+use crate::webhooks::{self, DisabledReason, Format};
 use crate::{Kind, Result, conversations};
 use std::collections::{BTreeMap, BTreeSet};
 use tieline_db::{Param, Tx, params};
@@ -20,10 +23,15 @@ const FAILURE: &str = "The inbox's webhook ";
 /// Most waiting deliveries whose conversations one failure of a bot that is down hands off; the next takes the next.
 const HANDED_OFF: i64 = 100;
 
-/// Moves the delivery status of messages by the ends of recorded attempts, and hands off what bots did not take, in the same
-/// transaction, and says so in events. Endpoints that are neither an inbox's own nor a bot's cost two look-ups,
-/// and one more while they are down.
-pub fn report(tx: &mut Tx, render: Render, attempts: &[Attempt], recorded: &Recorded) -> Result<()> {
+/// Moves the delivery status of messages by the ends of recorded attempts, hands off what bots did not take, and switches
+/// endpoints off, in the same transaction, and says so in events; answers which are off now and were not. Endpoints that are
+/// neither an inbox's own nor a bot's cost two look-ups, and one more while they are down.
+pub fn report(
+    tx: &mut Tx,
+    render: Render,
+    attempts: &[Attempt],
+    recorded: &Recorded,
+) -> Result<Vec<(EndpointId, DisabledReason)>> {
     let carried = carried(tx, attempts, recorded)?;
     let untaken = untaken(tx, attempts, recorded)?;
     let messages: Vec<_> = carried.keys().copied().collect();
@@ -53,7 +61,15 @@ pub fn report(tx: &mut Tx, render: Render, attempts: &[Attempt], recorded: &Reco
             handed_off => drop(handed_off?),
         }
     }
-    Ok(())
+    let mut off = Vec::new();
+    for attempt in attempts.iter().filter(|attempt| !recorded.lost.contains(&(attempt.endpoint, attempt.epoch))) {
+        if let Some(reason) = attempt.disable
+            && webhooks::disable(tx, render, attempt.endpoint, reason)?
+        {
+            off.push((attempt.endpoint, reason));
+        }
+    }
+    Ok(off)
 }
 
 /// Conversations of which a bot did not take an event: all attempts are used up, or it is down and they wait behind that.

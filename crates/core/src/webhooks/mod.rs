@@ -13,6 +13,7 @@ pub use create::{CreateEndpoint, create, create_at_new_url};
 pub(crate) use create::{at_url, insert};
 pub use delete::delete;
 pub use disable::disable;
+pub(crate) use disable::hold;
 pub use format::{CHATWOOT_DEFAULTS, CHATWOOT_WORDS, Format};
 pub use replay::{Missed, Replay, ReplayPage, Wanted, missed, replay, replay_page};
 pub use rotate::{RotateSecret, forget_secrets, rotate};

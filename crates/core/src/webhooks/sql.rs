@@ -1,5 +1,7 @@
 //! Statements over `webhook_endpoints` and `endpoint_states`.
 
+use tieline_db::{Many, Ty};
+
 macro_rules! select {
     ($rest:literal) => {
         concat!(
@@ -39,6 +41,10 @@ pub const INSERT: &str = "insert into webhook_endpoints (tenant_id, id, name, de
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, true, $11, $12, $13, $14, $14, $15)";
 pub const INSERT_STATE: &str = "insert into endpoint_states (endpoint_id, tenant_id, lease_until, epoch, consecutive_failures) \
      values ($1, $2, 0, 0, 0)";
+pub static LOCK: Many = Many::new(
+    "select 1 from webhook_endpoints where tenant_id = :tenant_id and id = :id order by tenant_id, id for no key update",
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
 /// The sender's verb: it knows the endpoint by its lease.
 pub const DISABLE: &str = "update webhook_endpoints set is_active = false, disabled_reason = $2, disabled_at = $3, \
      updated_at = $3 where tenant_id = (select tenant_id from endpoint_states where endpoint_id = $1) and id = $1 and is_active";

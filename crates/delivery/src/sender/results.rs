@@ -3,8 +3,7 @@
 use super::request::Prepared;
 use super::{CLAIM, Done, Held, PAGE, Post, Sender, TROUBLE_US};
 use crate::queue::{Queue, Start};
-use crate::schedule::Change;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use tieline_core::Error;
 use tieline_core::deliveries::{Ended, LEASE_US, Waiting};
@@ -29,8 +28,7 @@ impl<P: Post> Sender<P> {
             | Done::Body(endpoint, ..)
             | Done::Posted(endpoint, ..)
             | Done::Parked(endpoint, ..)
-            | Done::Cancelled(endpoint, ..)
-            | Done::Disabled(endpoint, ..) => drop(self.touched.insert(*endpoint)),
+            | Done::Cancelled(endpoint, ..) => drop(self.touched.insert(*endpoint)),
             Done::Recorded(..) if std::mem::take(&mut self.held_back) => self.touch_all(),
             Done::Recorded(attempts, _) => self.touched.extend(attempts.iter().map(|attempt| attempt.endpoint)),
             Done::Renewed(..) => self.touch_all(),
@@ -58,7 +56,7 @@ impl<P: Post> Sender<P> {
                                 parking: false,
                                 cancel: true,
                                 cancelling: false,
-                                disabling: false,
+                                settles: 0,
                                 idle_since: now,
                             };
                             self.held.insert(one.endpoint, held);
@@ -72,7 +70,6 @@ impl<P: Post> Sender<P> {
                 let Some(held) = self.held.get_mut(&endpoint).filter(|held| held.configured < number) else { return };
                 held.configured = number;
                 held.queue.set_max_attempts(found.max_attempts);
-                held.disabling = false;
                 if !found.is_active || !held.is_active() {
                     held.told();
                 }
@@ -162,19 +159,25 @@ impl<P: Post> Sender<P> {
             Done::Posted(endpoint, epoch, delivery, at, outcome) => {
                 let rules = self.settings.rules.clone();
                 let Some(held) = self.current(endpoint, epoch) else { return };
-                let Some((attempt, change)) = held.queue.finished(delivery, at, &outcome, now, &rules) else { return };
+                let Some((attempt, _)) = held.queue.finished(delivery, at, &outcome, now, &rules) else { return };
+                if attempt.disable.is_some() {
+                    held.settles = u64::MAX;
+                }
                 (self.settings.observe)(&attempt);
                 self.results.push(attempt);
-                match change {
-                    Change::DisableGone => self.disable(endpoint, DisabledReason::Gone),
-                    Change::DisableFailing => self.disable(endpoint, DisabledReason::Failures),
-                    Change::None | Change::Opened | Change::Closed => {}
-                }
             }
             Done::Recorded(attempts, recorded) => {
                 self.results_in_flight = 0;
                 match recorded {
-                    Ok(recorded) => {
+                    Ok((recorded, off)) => {
+                        for (endpoint, reason) in off {
+                            let why = match reason {
+                                DisabledReason::Gone => "its receiver answered 410",
+                                _ => "its receiver has failed for too long",
+                            };
+                            tracing::warn!(endpoint = %endpoint, "webhook {endpoint} is switched off: {why}");
+                        }
+                        let mut settling = BTreeSet::new();
                         for attempt in attempts {
                             if recorded.lost.contains(&(attempt.endpoint, attempt.epoch)) {
                                 if self.current(attempt.endpoint, attempt.epoch).is_some() {
@@ -183,6 +186,13 @@ impl<P: Post> Sender<P> {
                             } else if let Some(held) = self.current(attempt.endpoint, attempt.epoch) {
                                 held.queue.recorded(attempt.delivery, attempt.ended);
                                 held.cancel |= matches!(attempt.ended, Ended::RetryAt(_));
+                                settling.extend(attempt.disable.map(|_| attempt.endpoint));
+                            }
+                        }
+                        for endpoint in settling {
+                            self.configure(endpoint);
+                            if let Some(held) = self.held.get_mut(&endpoint) {
+                                held.settles = self.configurations;
                             }
                         }
                     }
@@ -259,12 +269,6 @@ impl<P: Post> Sender<P> {
                         }
                     }
                 }
-            }
-            Done::Disabled(endpoint, disabled) => {
-                if let Err(error) = disabled {
-                    self.complain("switch an endpoint off", &error);
-                }
-                self.configure(endpoint); // off, or still on after a failure: either way it goes on from there
             }
         }
     }
