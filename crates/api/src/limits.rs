@@ -166,7 +166,7 @@ impl Publisher {
                 () = tokio::time::sleep(pause) => false,
             };
             if let Err(error) = self.step().await {
-                tracing::warn!(source = ?error.source, "cannot publish the requests that were counted: {error}");
+                tracing::warn!(error = error.causes(), "cannot publish the requests that were counted; trying again");
             }
             if stopping {
                 return;

@@ -80,7 +80,7 @@ async fn ready(db: Db) -> Response {
         failed => {
             let (reason, detail) = match failed {
                 Ok(Err(error)) => {
-                    tracing::warn!("not ready: {}", error.source.as_ref().map_or(error.to_string(), |e| e.to_string()));
+                    tracing::warn!("not ready: {}", error.causes());
                     why(&error)
                 }
                 _ => ("timeout", "A write took longer than 5 seconds: the disk or the machine is overloaded."),

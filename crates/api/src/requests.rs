@@ -187,7 +187,7 @@ impl RequestLog {
                 () = tokio::time::sleep(EVERY) => false,
             };
             if let Err(error) = self.flush().await {
-                tracing::warn!(source = ?error.source, "cannot write the request log: {error}");
+                tracing::warn!(error = error.causes(), "cannot write the request log");
             }
             if stopping {
                 return;

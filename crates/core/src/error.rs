@@ -90,6 +90,17 @@ impl Error {
             ..Error::new(Kind::Internal, "internal_error", "Something went wrong on our side.")
         }
     }
+    /// For the log and never for callers: what lies under it, cause by cause; without any, what it says itself.
+    pub fn causes(&self) -> String {
+        let Some(source) = &self.source else { return self.to_string() };
+        let (mut words, mut next) = (source.to_string(), source.source());
+        while let Some(cause) = next {
+            words.push_str(": ");
+            words.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        words
+    }
     /// Adds a member to the answer.
     pub fn with(mut self, name: &'static str, value: impl ToString) -> Error {
         self.extra.push((name, value.to_string()));
@@ -112,5 +123,22 @@ impl From<tieline_db::Error> for Error {
             _ => Error::new(Kind::Internal, "internal_error", "Something went wrong on our side."),
         };
         Error { source: Some(Box::new(error)), ..base }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_gets_causes_in_words() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the page cannot be read")]
+        struct Page(#[source] tieline_db::Error);
+        let full = || tieline_db::Error::Unavailable("database or disk is full".into());
+        assert_eq!(Error::from(full()).causes(), "the database cannot do that now: database or disk is full");
+        let under = "the page cannot be read: the database cannot do that now: database or disk is full";
+        assert_eq!(Error::internal(Page(full())).causes(), under);
+        assert_eq!(Error::not_found("webhook").causes(), "not_found: There is no such webhook.");
     }
 }

@@ -58,7 +58,7 @@ impl AssignmentLoop {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::warn!(error = %error, source = ?error.source, "conversations are not given to agents; trying again");
+                    tracing::warn!(error = error.causes(), "conversations are not given to agents; trying again");
                 }
             }
             tokio::select! {

@@ -88,7 +88,7 @@ impl FetchLoop {
                 Fetched::Failed { reason: error.detail.into_owned() }
             }
             Err(End::Store(error)) => {
-                tracing::warn!(attachment = %due.id, source = ?error.source, "{} cannot be stored", due.id);
+                tracing::warn!(attachment = %due.id, error = error.causes(), "{} cannot be stored", due.id);
                 Fetched::Again { reason: error.detail.into_owned() }
             }
         }
@@ -168,7 +168,7 @@ impl FetchLoop {
                 Ok(Some(due)) => Duration::from_micros((due - self.db.now()).max(0) as u64).min(POLL),
                 Ok(None) => POLL,
                 Err(error) => {
-                    tracing::warn!(error = %error, source = ?error.source, "fetching attachments failed; trying again");
+                    tracing::warn!(error = error.causes(), "fetching attachments failed; trying again");
                     POLL
                 }
             };

@@ -57,7 +57,7 @@ impl AutomationLoop {
                 Err(failed) => failed,
             };
             let why = failed.error.to_string();
-            tracing::info!(error = %failed.error, source = ?failed.error.source, "a rule's action failed");
+            tracing::info!(error = failed.error.causes(), "a rule's action failed");
             match failed.at {
                 // Each action is left out at most once: this ends.
                 Some((rule, action)) if !skip.iter().any(|skip| skip.rule == rule && skip.action == Some(action)) => {
@@ -87,7 +87,7 @@ impl AutomationLoop {
             match self.step().await {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(error) => tracing::warn!(error = %error, source = ?error.source, "rules failed; trying again"),
+                Err(error) => tracing::warn!(error = error.causes(), "rules failed; trying again"),
             }
             tokio::select! {
                 _ = events.changed(), if self.known.is_any() => {}

@@ -312,7 +312,7 @@ impl FanOutLoop {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::warn!(error = %error, source = ?error.source, "fan-out failed; trying again")
+                    tracing::warn!(error = error.causes(), "fan-out failed; trying again")
                 }
             }
             if self.joined.is_none() {
@@ -335,5 +335,5 @@ impl FanOutLoop {
 
 /// What joins a group fails as the engine does.
 fn engine(error: Error) -> tieline_db::Error {
-    tieline_db::Error::Sql(format!("{error}: {:?}", error.source))
+    tieline_db::Error::Sql(error.causes())
 }

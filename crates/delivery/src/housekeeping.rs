@@ -135,7 +135,7 @@ impl Housekeeping {
                 Ok(0) => PAUSE,
                 Ok(_) => BREATH,
                 Err(error) => {
-                    tracing::warn!(error = %error, source = ?error.source, "housekeeping failed; trying again");
+                    tracing::warn!(error = error.causes(), "housekeeping failed; trying again");
                     PAUSE
                 }
             };

@@ -53,7 +53,7 @@ impl Neighbours {
             let pause = match self.step().await {
                 Ok(()) => LOOK,
                 Err(error) => {
-                    tracing::warn!(error = %error, source = ?error.source, "cannot see what other nodes do; trying again");
+                    tracing::warn!(error = error.causes(), "cannot see what other nodes do; trying again");
                     POLL
                 }
             };

@@ -44,7 +44,7 @@ impl ReportLoop {
                 Ok(true) => (began.elapsed() * REST).min(PAUSE),
                 Ok(false) => PAUSE,
                 Err(error) => {
-                    tracing::warn!(error = %error, source = ?error.source, "counting for reports failed; trying again");
+                    tracing::warn!(error = error.causes(), "counting for reports failed; trying again");
                     PAUSE
                 }
             };

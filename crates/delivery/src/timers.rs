@@ -43,7 +43,7 @@ impl TimerLoop {
                 Ok(Some(due)) => Duration::from_micros((due - self.db.now()).max(0) as u64).min(POLL),
                 Ok(None) => POLL,
                 Err(error) => {
-                    tracing::warn!(error = %error, source = ?error.source, "timers failed; trying again");
+                    tracing::warn!(error = error.causes(), "timers failed; trying again");
                     POLL
                 }
             };

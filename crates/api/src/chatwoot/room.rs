@@ -227,7 +227,7 @@ impl Follower {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::warn!(error = %error, source = ?error.source, "subscribers are sent away: cannot read the log");
+                    tracing::warn!(error = error.causes(), "subscribers are sent away: cannot read the log");
                     self.hub.rooms().open().remove(&tenant);
                     return;
                 }

@@ -11,7 +11,7 @@ use crate::atteny::language::Language;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use std::{borrow::Cow, fmt::Write, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 use tieline_core::error::{Error, FieldError, Kind};
 
 /// Result of a handler.
@@ -159,13 +159,10 @@ fn atteny(error: &Error, id: &RequestId, language: Language) -> Response {
 
 /// One line a failure that is ours or has a cause. It names neither body nor address.
 fn log_source(dialect: Dialect, error: &Error, id: &RequestId) {
-    let Some(source) = &error.source else { return };
-    let mut chain = source.to_string();
-    let mut cause = source.source();
-    while let Some(next) = cause {
-        let _ = write!(chain, ": {next}");
-        cause = next.source();
+    if error.source.is_none() {
+        return;
     }
+    let chain = error.causes();
     let (request_id, code, dialect) = (id.as_str(), error.code, dialect.as_str());
     match error.kind {
         Kind::Internal => tracing::error!(request_id, code, dialect, "request {request_id} failed: {chain}"),

@@ -198,7 +198,7 @@ impl Following {
             let events = match hub.db.read(move |read| feed::of_tenant(read, tenant, position, PAGE)).await {
                 Ok(events) => events,
                 Err(error) => {
-                    tracing::warn!(error = %error, source = ?error.source, "a stream ends: it cannot read the log");
+                    tracing::warn!(error = error.causes(), "a stream ends: it cannot read the log");
                     return; // the client comes back with the last id it has
                 }
             };

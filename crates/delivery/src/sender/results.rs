@@ -274,6 +274,6 @@ impl<P: Post> Sender<P> {
     }
 
     fn complain(&self, doing: &str, error: &Error) {
-        tracing::warn!(doing, error = %error, source = ?error.source, "webhook sender");
+        tracing::warn!(doing, error = error.causes(), "webhook sender");
     }
 }
