@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -63,6 +64,8 @@ pub enum Request {
     CreateUser { tenant: String, email: String, name: String, role: String, password: Option<String> },
     /// Stop or restart the sending of webhooks.
     PauseSending { paused: bool },
+    /// Say where the server listens.
+    Whereabouts,
     /// Take an account of a Chatwoot over.
     ImportChatwoot(Asked),
 }
@@ -203,6 +206,8 @@ pub struct Desk {
     pub hub: Hub,
     /// Tells the sender of a running server.
     pub pause: Option<watch::Sender<bool>>,
+    /// Where that server listens.
+    pub listens: Option<SocketAddr>,
 }
 
 impl Desk {
@@ -281,6 +286,7 @@ impl Desk {
                 }
                 Ok(json!({ "sendingPaused": paused }))
             }
+            Request::Whereabouts => Ok(json!({ "listens": self.listens })),
             Request::ImportChatwoot(asked) => import::run(&self.hub, asked, tell).await.map_err(|error| {
                 let detail = format!("{error:#}; what came until now stays, the same command goes on");
                 Error::new(Kind::Unprocessable, "import_failed", detail)
@@ -431,10 +437,20 @@ pub async fn perform_telling(settings: &Settings, request: Request, tell: impl F
     }
 }
 
+/// Where the server listens that holds the data folder; none when no server answers there.
+///
+/// Errors: one line, from a server that does not say.
+pub async fn whereabouts(settings: &Settings) -> anyhow::Result<Option<SocketAddr>> {
+    let Ok(stream) = UnixStream::connect(folder::socket(&settings.data_dir)).await else { return Ok(None) };
+    let order = Order { way: way(), request: Request::Whereabouts };
+    let answer = timeout(TIMEOUT, ask(stream, order, drop)).await.context("the server did not answer in time")??;
+    Ok(serde_json::from_value(answer["listens"].clone())?)
+}
+
 /// Does it on the opened database.
 async fn perform_here(settings: &Settings, request: Request, mut tell: impl FnMut(String)) -> anyhow::Result<Value> {
     let hub = server::open(settings, false).await?;
-    let desk = Desk { hub: hub.clone(), pause: None };
+    let desk = Desk { hub: hub.clone(), pause: None, listens: None };
     let (told, mut lines) = mpsc::channel(TOLD);
     let (told, way) = (Tell(told), way());
     let done = {

@@ -235,7 +235,7 @@ pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running
     if is_shared {
         loops.push(("looking at other nodes", tokio::spawn(Neighbours::new(db, pause).run(stopped))));
     } else {
-        let desk = Desk { hub: hub.clone(), pause: Some(pause) };
+        let desk = Desk { hub: hub.clone(), pause: Some(pause), listens: Some(addr) };
         let desk = admin::serve(desk, &folder::socket(&settings.data_dir), stopped)?;
         loops.push(("the socket for commands", tokio::spawn(desk)));
     }

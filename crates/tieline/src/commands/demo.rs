@@ -159,7 +159,7 @@ pub async fn run() -> anyhow::Result<()> {
     )?;
     crate::start_log(&settings);
     let running = server::start(settings, Start::default()).await?;
-    let desk = Desk { hub: running.hub.clone(), pause: None };
+    let desk = Desk { hub: running.hub.clone(), pause: None, listens: None };
     let way = admin::way();
     let ask = async |request| {
         desk.run(&way, request, &Tell::nobody()).await.map_err(|error| anyhow::anyhow!(crate::admin::line(&error)))

@@ -2,20 +2,27 @@
 
 use super::print;
 use crate::config::{self, Attachments, Settings};
-use crate::{folder, secret_key};
+use crate::{admin, folder, secret_key};
 use anyhow::bail;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tieline_api::operations;
 use tieline_core::MIGRATIONS;
 use tieline_db::Target;
 use tieline_db::census::{census, problems};
 use tieline_db::migrate::schema_version;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 /// Free space below which the next busy day may fill the disk, bytes.
 const LOW_SPACE: u64 = 1024 * 1024 * 1024;
 /// A clock before this is wrong: this program did not exist. Seconds since 1970.
 const NOT_BEFORE: u64 = 1_767_225_600;
+/// How much of an answer on our port is read, bytes, and how long that may take.
+const HEALTH_LIMIT: u64 = 4096;
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 
 enum Finding {
     Ok(String),
@@ -174,13 +181,60 @@ fn clock() -> Finding {
 }
 
 async fn port(settings: &Settings, held: bool) -> Finding {
-    match tokio::net::TcpListener::bind(settings.listen).await {
-        Ok(_) => Fine(format!("{} is free", settings.listen)),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && held => {
-            Fine(format!("{} is in use, as a server runs on this folder", settings.listen))
+    let listen = settings.listen;
+    let bound = TcpListener::bind(listen).await.map(drop);
+    let taken = matches!(&bound, Err(error) if error.kind() == std::io::ErrorKind::AddrInUse);
+    let server = if held { admin::whereabouts(settings).await } else { Ok(None) };
+    match (bound, server) {
+        (Ok(()), Ok(Some(at))) if listen.port() != 0 => Warn(format!(
+            "{listen} is free, but the server on this folder listens on {at}: its TIELINE_LISTEN was another one"
+        )),
+        (Ok(()), _) => Fine(format!("{listen} is free")),
+        (Err(_), Ok(Some(at))) if taken && is_one(listen, at) => {
+            Fine(format!("the server on this folder listens on {at}"))
         }
-        Err(error) => Fail(format!("cannot listen on {} ({error}): set TIELINE_LISTEN", settings.listen)),
+        (Err(_), Ok(Some(at))) if taken => Fail(format!(
+            "{listen} is taken by another program, the server on this folder listens on {at}: set TIELINE_LISTEN before its next start"
+        )),
+        (Err(_), Err(error)) if taken => {
+            Warn(format!("{listen} is taken; the server on this folder does not say whether by itself: {error:#}"))
+        }
+        (Err(_), Ok(None)) if taken => {
+            let whose = match (answers_like_us(listen).await, &settings.database) {
+                (false, _) => "another program",
+                (true, Target::Sqlite(_)) => "another Tieline server, of another folder",
+                (true, Target::Postgres(_)) => {
+                    return Warn(format!(
+                        "{listen} is taken by a Tieline server: fine if it is this node; another one needs another TIELINE_LISTEN"
+                    ));
+                }
+            };
+            Fail(format!("{listen} is taken by {whose}: set TIELINE_LISTEN"))
+        }
+        (Err(error), _) => Fail(format!("cannot listen on {listen} ({error}): set TIELINE_LISTEN")),
     }
+}
+
+/// Whether who listens at `at` is who keeps us from listening on `wanted`: the same port, of one address or of all.
+fn is_one(wanted: SocketAddr, at: SocketAddr) -> bool {
+    wanted.port() == at.port() && (wanted.ip() == at.ip() || wanted.ip().is_unspecified() || at.ip().is_unspecified())
+}
+
+/// Whether `/healthz` there is answered as we answer it.
+async fn answers_like_us(listen: SocketAddr) -> bool {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let asked = async {
+        let mut stream = TcpStream::connect((ip, listen.port())).await.ok()?;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.ok()?;
+        let mut answer = String::new();
+        stream.take(HEALTH_LIMIT).read_to_string(&mut answer).await.ok()?;
+        Some(answer.starts_with("HTTP/1.1 200") && answer.ends_with(operations::HEALTHY))
+    };
+    tokio::time::timeout(HEALTH_TIMEOUT, asked).await.ok().flatten().unwrap_or(false)
 }
 
 fn webhooks(settings: &Settings) -> Finding {

@@ -1,6 +1,6 @@
 //! `/healthz`, `/readyz`, `/metrics`, `tieline doctor`, `tieline migrate`.
 
-use crate::support::{Client, Place, Server};
+use crate::support::{Client, Ended, Place, Server};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -102,6 +102,38 @@ fn the_doctor_says_what_to_do() {
     assert!(!ended.success && ended.stderr == "tieline: 1 of the checks failed\n", "{}", ended.stderr);
     let line = ended.stdout.lines().find(|line| line.starts_with("fail")).expect("a failed check").to_owned();
     assert!(line.contains("secret.key is missing: put the key of this database there"), "{line}");
+}
+
+#[test]
+fn the_doctor_knows_whose_the_port_is() {
+    let place = Place::new();
+    place.run(&["migrate"]).ok();
+    let server = place.serve();
+    let address = server.url.strip_prefix("http://").expect("an address");
+    let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = other.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || other.incoming().for_each(drop)); // no Tieline: it says nothing
+    let elsewhere = Place::new();
+    let port = |place: &Place, listen: &str| {
+        let ended: Ended = place.command(&["doctor"]).env("TIELINE_LISTEN", listen).output().expect("runs").into();
+        let line = ended.stdout.lines().find(|line| line.contains(" port ")).expect("a line").to_owned();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(port(&place, address), format!("ok port the server on this folder listens on {address}"));
+    assert_eq!(
+        port(&place, &taken),
+        format!(
+            "fail port {taken} is taken by another program, the server on this folder listens on {address}: \
+             set TIELINE_LISTEN before its next start"
+        )
+    );
+    assert_eq!(
+        port(&elsewhere, address),
+        format!("fail port {address} is taken by another Tieline server, of another folder: set TIELINE_LISTEN")
+    );
+    assert_eq!(port(&elsewhere, &taken), format!("fail port {taken} is taken by another program: set TIELINE_LISTEN"));
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").to_string();
+    assert!(port(&place, &free).starts_with(&format!("warn port {free} is free, but the server on this folder")));
 }
 
 #[test]
