@@ -15,7 +15,12 @@ pub struct Served {
 impl Served {
     /// Starts a command that will listen on `addr`, and waits (bounded) until it does.
     pub fn start(mut command: Command, addr: SocketAddr) -> anyhow::Result<Served> {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("cannot start a process")?;
+        let child = command
+            .env("TIELINE_DRAIN_TIME", "0s")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .context("cannot start a process")?;
         let mut served = Served { child, addr };
         let end = Instant::now() + Duration::from_secs(60);
         while Instant::now() < end {

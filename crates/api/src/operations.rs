@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tieline_core::{Error, installation};
 use tieline_db::Db;
@@ -22,6 +23,8 @@ const READY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Operations {
     /// The database.
     pub db: Db,
+    /// Set when the node is about to stop: `/readyz` says no at once, so that load balancers send requests elsewhere.
+    pub draining: Arc<AtomicBool>,
     /// The text of `/metrics`, in the format of OpenMetrics.
     pub metrics: Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>,
 }
@@ -31,10 +34,10 @@ pub const HEALTHY: &str = r#"{"status":"ok"}"#;
 
 /// The routes; merge them with the dialects'.
 pub fn routes(operations: Operations) -> Router {
-    let Operations { db, metrics } = operations;
+    let Operations { db, draining, metrics } = operations;
     Router::new()
         .route("/healthz", get(async || ([(header::CONTENT_TYPE, "application/json")], HEALTHY)))
-        .route("/readyz", get(move || ready(db.clone())))
+        .route("/readyz", get(move || ready(db.clone(), draining.load(Ordering::Relaxed))))
         .route("/metrics", get(move |headers: HeaderMap| answer(metrics(), headers)))
 }
 
@@ -66,26 +69,33 @@ async fn answer(metrics: BoxFuture<'static, String>, headers: HeaderMap) -> Resp
 }
 
 /// 200 only after a real write: a server that reads but cannot write loses what it is sent.
-async fn ready(db: Db) -> Response {
+async fn ready(db: Db, is_draining: bool) -> Response {
+    if is_draining {
+        return readiness(Err(("stopping", "The node is about to stop: send requests to another one.")));
+    }
     let written = db.write(|tx| {
         installation::probe(tx)?;
         installation::sending_paused(tx)
     });
-    let (status, body) = match tokio::time::timeout(READY_TIMEOUT, written).await {
-        Ok(Ok(paused)) => {
+    readiness(match tokio::time::timeout(READY_TIMEOUT, written).await {
+        Ok(Ok(paused)) => Ok(paused),
+        Ok(Err(error)) => {
+            tracing::warn!("not ready: {}", error.causes());
+            Err(why(&error))
+        }
+        Err(_) => Err(("timeout", "A write took longer than 5 seconds: the disk or the machine is overloaded.")),
+    })
+}
+
+/// The answer of `/readyz`: whether sending is paused, or why it says no.
+fn readiness(ready: Result<bool, (&'static str, &'static str)>) -> Response {
+    let (status, body) = match ready {
+        Ok(paused) => {
             (StatusCode::OK, Ready { status: "ready", reason: None, detail: None, sending_paused: Some(paused) })
         }
-        failed => {
-            let (reason, detail) = match failed {
-                Ok(Err(error)) => {
-                    tracing::warn!("not ready: {}", error.causes());
-                    why(&error)
-                }
-                _ => ("timeout", "A write took longer than 5 seconds: the disk or the machine is overloaded."),
-            };
-            let body =
-                Ready { status: "unavailable", reason: Some(reason), detail: Some(detail), sending_paused: None };
-            (StatusCode::SERVICE_UNAVAILABLE, body)
+        Err((reason, detail)) => {
+            let (reason, detail) = (Some(reason), Some(detail));
+            (StatusCode::SERVICE_UNAVAILABLE, Ready { status: "unavailable", reason, detail, sending_paused: None })
         }
     };
     let mut response = Json(body).into_response();

@@ -30,6 +30,11 @@ const CONFIG_VARIABLE: &str = "TIELINE_CONFIG";
 const FILE_LIMIT: u64 = 256 * 1024;
 /// Most that `attachment_max_bytes` may be: what a store takes in the parts that we send.
 const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+/// `drain_time` where there are other nodes: two looks of a load balancer that looks every two seconds, and with what follows
+/// within the 30 seconds that Kubernetes, and Compose as we deploy it, give to a process that ends.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Longest `drain_time`.
+const MAX_DRAIN: Duration = Duration::from_mins(5);
 /// Variables of ours that are no settings of the program: of its tests, benches and builds.
 const NOT_SETTINGS: &[&str] = &["ROUNDS", "DASHBOARD_DIST", "BENCH", "KEY", "IMPORT_TOKEN", "TEST_ENGINE"];
 
@@ -58,6 +63,11 @@ const SETTINGS: &[Setting] = &[
         "trusted_proxies",
         "",
         "networks (CIDR) of your proxies, whose X-Forwarded-For says where a request comes from",
+    ),
+    setting(
+        "drain_time",
+        "",
+        "how long SIGTERM lets a node take requests while /readyz is already 503, at most 5m; by default 5s on PostgreSQL, 0s on SQLite",
     ),
     setting("log", "info", "error, warn, info, debug or trace; also per module, such as info,tieline_delivery=debug"),
     setting("log_format", "text", "text or json"),
@@ -160,6 +170,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Whose word on a client's address counts.
     pub proxies: TrustedProxies,
+    /// Between SIGTERM and the end of listening: for a load balancer to send its requests to other nodes.
+    pub drain: Duration,
     /// Filter of log lines.
     pub log: String,
     /// How they look.
@@ -280,6 +292,14 @@ fn checked(values: BTreeMap<&'static str, (String, Origin)>, warnings: Vec<Strin
         let parsed = url::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         parsed.ok_or_else(|| wrong("public_url", format!("must be an http or https address, not {url:?}")))?;
     }
+    let drain = match (given("drain_time"), &database) {
+        (Some(_), _) => duration("drain_time")?,
+        (None, Target::Postgres(_)) => DRAIN,
+        (None, Target::Sqlite(_)) => Duration::ZERO, // no other node could take over
+    };
+    if drain > MAX_DRAIN {
+        return Err(wrong("drain_time", "must be at most 5m".into()));
+    }
     let proxies = TrustedProxies::parse(text("trusted_proxies"))
         .map_err(|why| wrong("trusted_proxies", format!("is refused: {why}")))?;
     let allow_http = match text("webhook_allow_http") {
@@ -367,6 +387,7 @@ fn checked(values: BTreeMap<&'static str, (String, Origin)>, warnings: Vec<Strin
         database,
         public_url,
         proxies,
+        drain,
         log: text("log").to_owned(),
         log_format,
         secret_key: given("secret_key"),
@@ -527,6 +548,7 @@ mod tests {
                 &[("TIELINE_ATTACHMENTS_URL", "s3://files"), ("TIELINE_S3_ACCESS_KEY_ID", "a")],
                 "TIELINE_S3_SECRET_ACCESS_KEY is missing: a bucket is asked with a key and its secret",
             ),
+            ("drain_time = \"6m\"", &[], "FILE: drain_time must be at most 5m"),
             ("attachment_max_bytes = 0", &[], "FILE: attachment_max_bytes must be a number from 1 to 5368709120"),
             ("attachment_link_ttl = \"8d\"", &[], "FILE: attachment_link_ttl must be from 1m to 7d"),
             ("", &[("TIELINE_KEEP_EVENTS", "5m")], "TIELINE_KEEP_EVENTS must be from 1h to 3650d"),
@@ -541,6 +563,16 @@ mod tests {
         assert!(refused("listen = ", &[]).starts_with("FILE is not valid TOML: "));
         let missing = load(Some(Path::new("/nowhere.toml")), environment(&[])).map(drop).unwrap_err();
         assert!(format!("{missing:#}").starts_with("cannot read /nowhere.toml"), "{missing:#}");
+    }
+
+    #[test]
+    fn only_nodes_beside_others_wait_for_a_load_balancer() {
+        let drain = |pairs: &[(&str, &str)]| load(None, environment(pairs)).unwrap().drain;
+        let postgres = ("TIELINE_DATABASE_URL", "postgres://t@h/d");
+        assert_eq!(drain(&[]), Duration::ZERO);
+        assert_eq!(drain(&[postgres]), Duration::from_secs(5));
+        assert_eq!(drain(&[postgres, ("TIELINE_DRAIN_TIME", "0s")]), Duration::ZERO);
+        assert_eq!(drain(&[("TIELINE_DRAIN_TIME", "15s")]), Duration::from_secs(15));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::secret_key;
 use anyhow::{Context, bail};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tieline_api::chatwoot;
 use tieline_api::http::layers::Edge;
@@ -52,6 +53,7 @@ pub struct Running {
     pub hub: Hub,
     /// Whether it sends no webhooks.
     pub paused: bool,
+    draining: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
     answered: watch::Sender<bool>,
     http: JoinHandle<server::Ended>,
@@ -61,6 +63,10 @@ pub struct Running {
 }
 
 impl Running {
+    /// From now on `/readyz` says no; everything else goes on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
     /// Answers open requests, ends attempts in flight, records them, and closes the database; all within a bound.
     pub async fn shut_down(self) -> anyhow::Result<()> {
         let _ = self.stop.send(true);
@@ -174,12 +180,14 @@ pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running
         .await
         .map_err(|error: Error| error)?;
 
+    let draining = Arc::new(AtomicBool::new(false));
     let metrics = Arc::new(Metrics::new());
     let http_metrics = metrics.http.clone();
     metrics.requests_dropped(hub.requests().dropped());
     let (scraped, scraped_db) = (metrics.clone(), db.clone());
     let operations = Operations {
         db: db.clone(),
+        draining: draining.clone(),
         metrics: Arc::new(move || {
             let (metrics, db) = (scraped.clone(), scraped_db.clone());
             Box::pin(async move { metrics.text(&db).await })
@@ -240,5 +248,5 @@ pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running
         loops.push(("the socket for commands", tokio::spawn(desk)));
     }
     let http = tokio::spawn(server::serve(listener, router, limits, shutdown));
-    Ok(Running { addr, public_url, hub, paused, stop, answered, http, loops, _lock: lock })
+    Ok(Running { addr, public_url, hub, paused, draining, stop, answered, http, loops, _lock: lock })
 }

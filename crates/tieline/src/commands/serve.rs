@@ -3,6 +3,7 @@
 use crate::config::{Owner, Settings};
 use crate::memory;
 use crate::server::{self, Running, Start};
+use std::time::Duration;
 use tieline_api::Hub;
 use tieline_core::Error;
 use tieline_core::ctx::{Actor, Ctx};
@@ -18,7 +19,7 @@ const CUT_SHORT: i32 = 130;
 /// Runs the server until a signal ends it.
 pub async fn run(settings: Settings, how: Start) -> anyhow::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let owner = settings.owner.clone();
+    let (owner, drain) = (settings.owner.clone(), settings.drain);
     let running = server::start(settings, how).await?;
     let link = match first_owner(&running, owner).await {
         Ok(link) => link,
@@ -39,10 +40,11 @@ pub async fn run(settings: Settings, how: Start) -> anyhow::Result<()> {
     }
     let mut tidying = tokio::time::interval_at(Instant::now() + memory::FIRST, memory::EVERY);
     let mut has_just_started = true;
-    loop {
+    let drain = loop {
         tokio::select! {
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
+            // Somebody at a terminal, not a load balancer's operator.
+            _ = interrupt.recv() => break Duration::ZERO,
+            _ = terminate.recv() => break drain,
             _ = tidying.tick() => {
                 if std::mem::take(&mut has_just_started) {
                     memory::give_back_program();
@@ -50,8 +52,19 @@ pub async fn run(settings: Settings, how: Start) -> anyhow::Result<()> {
                 memory::give_back();
             }
         }
+    };
+    if !drain.is_zero() {
+        running.drain();
+        tracing::info!(
+            "stopping: /readyz is 503, and requests are taken for {drain:?} more; a second signal ends that"
+        );
+        tokio::select! {
+            _ = tokio::time::sleep(drain) => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
     }
-    tracing::info!("stopping: open requests are answered first; a second signal stops at once");
+    tracing::info!("stopping: open requests are answered first; another signal stops at once");
     tokio::select! {
         ended = running.shut_down() => ended?,
         _ = interrupt.recv() => std::process::exit(CUT_SHORT),

@@ -1,6 +1,7 @@
 //! Starting and stopping: one clear line for whatever keeps a server from starting, and an end within a bound.
 
 use crate::support::{Client, Ended, Place, Server, signal};
+use serde_json::json;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -135,6 +136,35 @@ async fn a_signal_ends_it_after_open_work_and_a_second_one_at_once() {
     signal(&server.child, "TERM");
     let status = server.child.wait().unwrap();
     assert_eq!((status.code(), status.signal()), (Some(130), None));
+}
+
+#[tokio::test]
+async fn until_the_load_balancer_has_looked_a_node_that_is_about_to_stop_takes_requests() {
+    let place = Place::new();
+    let key = place.key();
+    let mut command = place.command(&["serve"]);
+    command.env("TIELINE_DRAIN_TIME", "5m");
+    let mut server = Server::start(command);
+    let client = Client::new(&server.url, &key);
+    assert_eq!(client.get("/readyz").await.0, 200);
+    signal(&server.child, "TERM");
+    server.line_with("stopping: /readyz is 503, and requests are taken for 300s more");
+    let (status, why) = client.get("/readyz").await;
+    assert_eq!((status, &why["reason"]), (503, &json!("stopping")));
+    assert_eq!(client.get("/healthz").await.0, 200);
+    let newly_connected = Client::new(&server.url, &key);
+    assert_eq!(newly_connected.open("order-1").await.0, 201);
+    // A second signal ends that, and the server like a first one does.
+    signal(&server.child, "TERM");
+    assert!(server.child.wait().unwrap().success());
+    // It also ends by itself, and is none for who stops it by hand.
+    for (time, name) in [("1ms", "TERM"), ("5m", "INT")] {
+        let mut command = place.command(&["serve"]);
+        command.env("TIELINE_DRAIN_TIME", time);
+        let mut server = Server::start(command);
+        signal(&server.child, name);
+        assert!(server.child.wait().unwrap().success());
+    }
 }
 
 #[test]

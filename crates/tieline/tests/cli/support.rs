@@ -89,7 +89,7 @@ impl Place {
             command.env_remove(name);
         }
         command.args(args).current_dir(self.path()).stdin(Stdio::null());
-        command.env("TIELINE_DATA_DIR", data).env("TIELINE_LISTEN", "127.0.0.1:0");
+        command.env("TIELINE_DATA_DIR", data).env("TIELINE_LISTEN", "127.0.0.1:0").env("TIELINE_DRAIN_TIME", "0s");
         if let Some(url) = &self.url {
             command.env("TIELINE_DATABASE_URL", url);
         }
