@@ -327,7 +327,8 @@ async fn tags_are_set_and_taken_off_once() {
     assert_eq!(since(&app, &mut mark).await, ["tag.added"]);
     app.put(&path(&conversation, "/tags/late")).await.expect(200);
     let data = log(&app).await.pop().unwrap().3;
-    assert_eq!(data["tag"]["slug"], "late");
+    assert_eq!((&data["tag"]["slug"], &data["tag"]["type"]), (&json!("late"), &json!("topic")));
+    assert_eq!(data["conversation"]["sla"], json!([]), "without a policy there is nothing to measure");
     assert_eq!(data["conversation"]["tags"], json!(["late", "vip"]));
     assert_eq!(now(&app, &conversation).await["tags"], json!(["late", "vip"]));
     since(&app, &mut mark).await;

@@ -58,6 +58,24 @@ async fn tags_have_slugs_that_never_change() {
 }
 
 #[tokio::test]
+async fn a_tag_is_a_topic_unless_somebody_says_metadata() {
+    let app = App::new().await;
+    let topic = app.post("/v1/tags", json!({"name": "Late"})).await.expect(201);
+    assert_eq!(topic["type"], "topic");
+    let other = app.post("/v1/tags", json!({"name": "VIP", "type": "metadata"})).await.expect(201);
+    assert_eq!(other["type"], "metadata");
+    let renamed = app.patch(&at("/v1/tags", &other), json!({"name": "Very important"})).await.expect(200);
+    assert_eq!(renamed["type"], "metadata");
+    let changed = app.patch(&at("/v1/tags", &topic), json!({"type": "metadata"})).await.expect(200);
+    assert_eq!((&changed["type"], &changed["name"]), (&json!("metadata"), &json!("Late")));
+    assert_eq!(app.get(&at("/v1/tags", &topic)).await.expect(200), changed);
+    let unknown = app.post("/v1/tags", json!({"name": "x", "type": "colour"})).await;
+    assert_eq!(field_error(&unknown), names("/type", "invalid_value"));
+    let none = app.patch(&at("/v1/tags", &topic), json!({"type": null})).await;
+    assert_eq!(field_error(&none), names("/type", "required"));
+}
+
+#[tokio::test]
 async fn a_deleted_tag_leaves_its_conversations() {
     let app = App::new().await;
     let tag = app.post("/v1/tags", json!({"name": "VIP"})).await.expect(201);

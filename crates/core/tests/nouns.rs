@@ -102,7 +102,7 @@ async fn scenario(db: Db) {
 
     // Tags and teams: one name, many callers.
     let at = ctx.clone();
-    let create = tags::Create { slug: None, name: "VIP".into(), description: None };
+    let create = tags::Create { name: "VIP".into(), ..tags::Create::default() };
     assert_eq!(race(&db, move |tx, _| tags::create(tx, &at, &create)).await, one_of("tag_exists"));
     let tag = db.read(move |read| tags::list(read, tenant, Page::first(9))).await.expect("tags").remove(0);
     let at = ctx.clone();

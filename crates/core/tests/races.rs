@@ -206,7 +206,7 @@ async fn every_verb_at_once_on_two_nodes() {
     let ctx = Ctx { random: counted, ..Ctx::system(tenant, render) };
     let by = ctx.clone();
     db.write(move |tx| {
-        tags::create(tx, &by, &tags::Create { slug: Some("vip".into()), name: "VIP".into(), description: None })
+        tags::create(tx, &by, &tags::Create { slug: Some("vip".into()), name: "VIP".into(), ..tags::Create::default() })
     })
     .await
     .expect("a tag");

@@ -162,7 +162,12 @@ pub async fn create_label(State(hub): State<Hub>, agent: Agent, params: Params) 
         Ok(()) => title.clone(),
         Err(_) => slug::from_name(&title).ok_or_else(|| invalid("Title is invalid", "title"))?,
     };
-    let command = tags::Create { slug: Some(slug), name: title, description: params.word("description") };
+    let command = tags::Create {
+        slug: Some(slug),
+        name: title,
+        description: params.word("description"),
+        ..tags::Create::default()
+    };
     let (ctx, look) = (agent.ctx(), look(&params));
     let made = hub.db.write(move |tx| {
         let id = tags::create(tx, &ctx, &command)?.id;

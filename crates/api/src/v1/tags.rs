@@ -12,7 +12,7 @@ use axum::response::Response;
 use std::borrow::Cow;
 use tieline_core::ids::TagId;
 use tieline_core::keys::scopes::Scope;
-use tieline_core::tags::{self, Tag, slug};
+use tieline_core::tags::{self, Tag, TagType, slug};
 use tieline_wire::native::tag::TagView;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -22,6 +22,8 @@ use utoipa_axum::routes;
 const NAME_LIMIT: usize = 100;
 /// Longest description, characters.
 const DESCRIPTION_LIMIT: usize = 500;
+
+const TYPES: [(&str, TagType); 2] = [("topic", TagType::Topic), ("metadata", TagType::Metadata)];
 
 /// Routes of this file.
 pub fn router() -> OpenApiRouter<Hub> {
@@ -37,6 +39,9 @@ pub struct CreateTagRequest {
     slug: Option<String>,
     #[schema(min_length = 1, max_length = 100, example = "Late delivery")]
     name: String,
+    /// `topic` (the default): what a conversation is about. `metadata`: anything else about it.
+    #[schema(rename = "type", pattern = "^(topic|metadata)$", example = "topic")]
+    kind: Option<String>,
     #[schema(max_length = 500)]
     description: Option<String>,
 }
@@ -47,6 +52,8 @@ pub struct CreateTagRequest {
 pub struct UpdateTagRequest {
     #[schema(min_length = 1, max_length = 100)]
     name: Option<String>,
+    #[schema(rename = "type", pattern = "^(topic|metadata)$")]
+    kind: Option<String>,
     #[schema(max_length = 500)]
     description: Option<String>,
 }
@@ -80,6 +87,7 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
         slug: body.string("slug").parse(parse_slug).optional(),
         name: name(body.string("name"), NAME_LIMIT).required(),
         description: body.string("description").chars(..=DESCRIPTION_LIMIT).owned().optional(),
+        tag_type: body.one_of("type", &TYPES).or(TagType::Topic),
     })?;
     let render = |tag: &Tag| created(format!("/v1/tags/{}", tag.id), &TagView::from(tag));
     shared::once(&hub, &caller, &body.0, render, move |tx, ctx| tags::create(tx, ctx, &command)).await
@@ -113,6 +121,7 @@ async fn update(
         slug: body.string("slug").owned().not_null().optional(),
         name: name(body.string("name"), NAME_LIMIT).not_null().optional(),
         description: nullable(body.string("description").chars(..=DESCRIPTION_LIMIT).owned().patch()),
+        tag_type: body.one_of("type", &TYPES).not_null().optional(),
     })?;
     let ctx = caller.ctx();
     let tag = hub.db.write(move |tx| tags::update(tx, &ctx, id, &command)).await?;

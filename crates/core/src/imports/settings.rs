@@ -62,7 +62,10 @@ pub(crate) fn tag(tx: &mut Tx, ctx: &Ctx, title: &str, description: Option<Strin
         return Ok((*id, Taken::There));
     }
     let name = title.chars().take(100).collect();
-    Ok((tags::create(tx, ctx, &tags::Create { slug: Some(slug), name, description })?.id, Taken::New))
+    Ok((
+        tags::create(tx, ctx, &tags::Create { slug: Some(slug), name, description, ..tags::Create::default() })?.id,
+        Taken::New,
+    ))
 }
 
 /// A definition of theirs; one with this key stands for it.

@@ -11,6 +11,26 @@ use crate::page::Page;
 use crate::{Error, Result};
 use tieline_db::{Ask, Read, Row, Tx, params};
 
+/// What a tag is for (contract B7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TagType {
+    /// It says what a conversation is about.
+    #[default]
+    Topic,
+    /// It says something else about it.
+    Metadata,
+}
+
+impl TagType {
+    /// As stored and on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TagType::Topic => "topic",
+            TagType::Metadata => "metadata",
+        }
+    }
+}
+
 /// A tag of the tenant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tag {
@@ -24,6 +44,8 @@ pub struct Tag {
     pub name: String,
     /// What it is for.
     pub description: Option<String>,
+    /// What sort of tag it is.
+    pub tag_type: TagType,
     /// Its colour, as `#1f93ff`.
     pub color: String,
     /// Whether screens list it beside the queues.
@@ -99,6 +121,7 @@ pub(crate) fn tag(row: &Row) -> tieline_db::Result<Tag> {
         updated_at: row.get(6)?,
         color: row.get(7)?,
         is_in_sidebar: row.get(8)?,
+        tag_type: if row.get::<String>(9)? == "metadata" { TagType::Metadata } else { TagType::Topic },
     })
 }
 

@@ -10,7 +10,7 @@ pub static BY_SLUG: Many = Many::new(
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "select id, number, slug, name, description, created_at, updated_at, color, is_in_sidebar from tags ",
+            "select id, number, slug, name, description, created_at, updated_at, color, is_in_sidebar, type from tags ",
             $rest
         )
     };
@@ -19,10 +19,10 @@ macro_rules! select {
 pub const GET: &str = select!("where tenant_id = $1 and id = $2");
 pub const BY_ONE_SLUG: &str = select!("where tenant_id = $1 and slug = $2");
 pub const LIST: &str = select!("where tenant_id = $1 and id < $2 order by id desc limit $3");
-pub const INSERT: &str = "insert into tags (tenant_id, id, slug, name, description, created_at, updated_at, number) \
-     values ($1, $2, $3, $4, $5, $6, $6, $7) on conflict (tenant_id, slug) do nothing";
-pub const UPDATE: &str =
-    "update tags set name = $3, description = $4, updated_at = $5 where tenant_id = $1 and id = $2";
+pub const INSERT: &str = "insert into tags (tenant_id, id, slug, name, description, created_at, updated_at, number, type) \
+     values ($1, $2, $3, $4, $5, $6, $6, $7, $8) on conflict (tenant_id, slug) do nothing";
+pub const UPDATE: &str = "update tags set name = $3, description = $4, updated_at = $5, type = $6 \
+     where tenant_id = $1 and id = $2";
 pub const DELETE_FROM_CONVERSATIONS: &str = "delete from conversation_tags where tenant_id = $1 and tag_id = $2";
 pub const DELETE_FROM_CONTACTS: &str = "delete from contact_tags where tenant_id = $1 and tag_id = $2";
 pub const DELETE: &str = "delete from tags where tenant_id = $1 and id = $2";

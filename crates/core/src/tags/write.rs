@@ -1,6 +1,6 @@
 //! Making, changing and deleting tags.
 
-use super::{Tag, get, slug, sql};
+use super::{Tag, TagType, get, slug, sql};
 use crate::ctx::Ctx;
 use crate::ids::TagId;
 use crate::{Error, Result};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use tieline_db::{Tx, params};
 
 /// A new tag, its slug checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Create {
     /// Made from the name when none.
     pub slug: Option<String>,
@@ -16,6 +16,8 @@ pub struct Create {
     pub name: String,
     /// What it is for.
     pub description: Option<String>,
+    /// What sort of tag it is.
+    pub tag_type: TagType,
 }
 
 /// Changes of a tag; the slug never changes.
@@ -27,6 +29,8 @@ pub struct Update {
     pub name: Option<String>,
     /// New description; none inside clears.
     pub description: Option<Option<String>>,
+    /// Another sort.
+    pub tag_type: Option<TagType>,
 }
 
 /// Adds a tag.
@@ -38,7 +42,7 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Tag> {
         slug::from_name(&cmd.name).ok_or_else(|| Error::field("/slug", "required", message))
     };
     let slug = cmd.slug.clone().map_or_else(made, Ok)?;
-    let Some(id) = insert(tx, ctx, &slug, &cmd.name, cmd.description.as_deref())? else {
+    let Some(id) = insert(tx, ctx, &slug, cmd)? else {
         let detail = format!("There is a tag {slug} already.");
         let error = Error::conflict("tag_exists", detail);
         let owner = of_slug(tx, ctx, &slug)?;
@@ -48,9 +52,9 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Tag> {
 }
 
 /// Writes a tag; none where the slug is another's.
-fn insert(tx: &mut Tx, ctx: &Ctx, slug: &str, name: &str, description: Option<&str>) -> Result<Option<TagId>> {
+fn insert(tx: &mut Tx, ctx: &Ctx, slug: &str, cmd: &Create) -> Result<Option<TagId>> {
     let (id, number, now) = (TagId::from_uuid(tx.new_id()), tx.take_number()?, tx.now());
-    let params = params![ctx.tenant.0, id.0, slug, name, description, now, number];
+    let params = params![ctx.tenant.0, id.0, slug, &cmd.name, &cmd.description, now, number, cmd.tag_type.as_str()];
     Ok((tx.execute(sql::INSERT, &params)? > 0).then_some(id))
 }
 
@@ -66,8 +70,8 @@ pub fn update(tx: &mut Tx, ctx: &Ctx, id: TagId, cmd: &Update) -> Result<Tag> {
     }
     let name = cmd.name.as_ref().unwrap_or(&tag.name);
     let description = cmd.description.as_ref().unwrap_or(&tag.description);
-    let now = tx.now();
-    tx.execute(sql::UPDATE, &params![ctx.tenant.0, id.0, name, description, now])?;
+    let (now, tag_type) = (tx.now(), cmd.tag_type.unwrap_or(tag.tag_type));
+    tx.execute(sql::UPDATE, &params![ctx.tenant.0, id.0, name, description, now, tag_type.as_str()])?;
     get(tx, ctx.tenant, id)
 }
 
@@ -134,7 +138,7 @@ pub fn of_labels(tx: &mut Tx, ctx: &Ctx, labels: &[String]) -> Result<Vec<(TagId
     for (slug, label) in wanted {
         let made = match of_slug(tx, ctx, &slug)? {
             Some(tag) => Some(tag.id),
-            None => insert(tx, ctx, &slug, &label, None)?,
+            None => insert(tx, ctx, &slug, &Create { name: label, ..Create::default() })?,
         };
         let Some(id) = made else { return Err(tx.lost_race("the same label").into()) };
         found.push((id, slug));

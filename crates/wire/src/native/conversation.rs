@@ -8,6 +8,23 @@ use tieline_core::conversations::Conversation;
 use tieline_core::ids::{ConversationId, InboxId, TeamId, UserId};
 use utoipa::ToSchema;
 
+/// How a conversation stands by one measure of a service level policy.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ConversationSla)]
+pub struct SlaView {
+    #[schema(value_type = String, pattern = "^(first_reply|all_messages|resolution)$")]
+    metric: &'static str,
+    policy_id: String,
+    state: &'static str,
+    /// The worst it has been in since it began.
+    worst_state: &'static str,
+    #[schema(required)]
+    due_at: Option<Instant>,
+    #[schema(required, value_type = Option<String>)]
+    outcome: Option<&'static str>,
+}
+
 /// A conversation.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -46,6 +63,9 @@ pub struct ConversationView<'a> {
     /// What the integrator gave as `outboundContext.metadata`.
     #[schema(value_type = Object)]
     metadata: &'a RawValue,
+    /// Empty without a service level policy; this version has none.
+    #[schema(value_type = Vec<SlaView>)]
+    sla: [SlaView; 0],
     #[schema(required)]
     snoozed_until: Option<Instant>,
     #[schema(required, value_type = Option<String>)]
@@ -85,6 +105,7 @@ impl<'a> ConversationView<'a> {
             tags: &v.tags,
             custom_fields: raw(&v.custom_fields),
             metadata: raw(&v.metadata),
+            sla: [],
             snoozed_until: v.snoozed_until.map(Instant),
             merged_into_id: v.merged_into.map(Shown),
             previous_conversation_id: v.previous.map(Shown),

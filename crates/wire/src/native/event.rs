@@ -46,6 +46,7 @@ fn holder(assignment: &Assignment) -> Holder {
 struct TagView<'a> {
     slug: &'a str,
     name: &'a str,
+    r#type: &'static str,
 }
 
 /// The parts of every event's data; each event has the ones it needs.
@@ -161,7 +162,7 @@ fn parts<'a>(event: &'a Event) -> Data<'a> {
         },
         Event::TagAdded { conversation, tag } | Event::TagRemoved { conversation, tag } => Data {
             conversation: Some(ConversationView::of(conversation)),
-            tag: Some(TagView { slug: &tag.slug, name: &tag.name }),
+            tag: Some(TagView { slug: &tag.slug, name: &tag.name, r#type: tag.tag_type.as_str() }),
             ..none
         },
         Event::Typing { conversation, is_private, .. } => {

@@ -17,6 +17,9 @@ pub struct TagView {
     #[schema(example = "late-delivery")]
     slug: String,
     name: String,
+    /// `topic`: what a conversation is about. `metadata`: anything else about it.
+    #[schema(value_type = String, pattern = "^(topic|metadata)$", example = "topic")]
+    r#type: &'static str,
     #[schema(required)]
     description: Option<String>,
     created_at: Instant,
@@ -29,6 +32,7 @@ impl From<&Tag> for TagView {
             id: Shown(tag.id),
             slug: tag.slug.clone(),
             name: tag.name.clone(),
+            r#type: tag.tag_type.as_str(),
             description: tag.description.clone(),
             created_at: Instant(tag.created_at),
             updated_at: Instant(tag.updated_at),
