@@ -327,42 +327,18 @@ impl<'c> Set<'c> {
             return Ok((archived.0, *id));
         }
         let old = &self.states[&archived];
-        let now = tx.now();
         let mut v = Conversation {
-            id: ConversationId::from_uuid(tx.new_id()),
-            number: take_number(tx, archived.0)?,
             team: inbox_team(tx, archived.0, old.inbox)?,
-            inbox: old.inbox,
-            contact: old.contact.clone(),
-            channel: old.channel,
             subject: old.subject.clone(),
-            status: Status::Active,
-            engagement: None,
-            external_reference: None,
-            agent: None,
-            tags: Vec::new(),
-            custom_fields: "{}".into(),
-            metadata: "{}".into(),
-            snoozed_until: None,
-            merged_into: None,
-            reopen_count: 0,
-            event_sequence: 0,
-            message_count: 0,
-            last_message_at: None,
-            last_contact_message_at: None,
-            created_at: now,
-            updated_at: now,
-            done_at: None,
-            archived_at: None,
             previous: Some(old.id),
             source_id: old.source_id.clone(),
-            priority: None,
             is_held: bots::works_in(tx, archived.0, old.inbox)?,
-            waiting_since: None,
-            first_reply_at: None,
-            contact_seen_at: None,
-            agent_seen_at: None,
-            bot: None,
+            ..Conversation::opened(
+                (ConversationId::from_uuid(tx.new_id()), take_number(tx, archived.0)?),
+                (old.inbox, old.channel),
+                old.contact.clone(),
+                tx.now(),
+            )
         };
         let key = (archived.0, v.id);
         let sequence = change::next(&mut v);

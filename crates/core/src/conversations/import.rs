@@ -79,14 +79,7 @@ pub fn import(tx: &mut Tx, ctx: &Ctx, origin: &Origin, cmd: &Import) -> Result<(
         _ => None,
     };
     let v = Conversation {
-        id: ConversationId::from_uuid(made_at(tx.new_id(), cmd.created_at)),
-        number: number(tx, ctx, cmd.theirs)?,
-        inbox: inbox.id,
-        contact,
-        channel: inbox.channel,
-        subject: None,
         status,
-        engagement: None,
         external_reference: reference,
         team: match cmd.team {
             Some(team) => Some(team),
@@ -94,28 +87,22 @@ pub fn import(tx: &mut Tx, ctx: &Ctx, origin: &Origin, cmd: &Import) -> Result<(
         },
         agent: cmd.agent,
         bot: cmd.bot,
-        tags: Vec::new(),
         custom_fields: cmd.custom_fields.clone(),
         metadata: cmd.metadata.clone(),
         snoozed_until: cmd.snoozed_until.filter(|_| status == Status::Snoozed),
-        merged_into: None,
-        reopen_count: 0,
-        event_sequence: 0,
-        message_count: 0,
-        last_message_at: None,
-        last_contact_message_at: None,
-        created_at: cmd.created_at,
         updated_at,
         done_at: (status == Status::Done).then_some(updated_at),
-        archived_at: None,
-        previous: None,
         source_id: cmd.source_id.clone(),
         priority: cmd.priority,
         is_held: cmd.is_held,
-        waiting_since: None,
-        first_reply_at: None,
         contact_seen_at: cmd.contact_seen_at,
         agent_seen_at: cmd.agent_seen_at,
+        ..Conversation::opened(
+            (ConversationId::from_uuid(made_at(tx.new_id(), cmd.created_at)), number(tx, ctx, cmd.theirs)?),
+            (inbox.id, inbox.channel),
+            contact,
+            cmd.created_at,
+        )
     };
     insert_many(tx, &[(ctx.tenant.0, &v)])?;
     change::save(tx, ctx.tenant, &v)?;

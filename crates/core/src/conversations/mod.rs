@@ -135,6 +135,50 @@ pub struct Conversation {
 }
 
 impl Conversation {
+    /// A new one with this id and number, in an inbox and by its channel: active, nobody's, without a word.
+    pub(crate) fn opened(
+        (id, number): (ConversationId, i64),
+        (inbox, channel): (InboxId, Channel),
+        contact: Contact,
+        created_at: i64,
+    ) -> Conversation {
+        Conversation {
+            id,
+            number,
+            inbox,
+            contact,
+            channel,
+            subject: None,
+            status: Status::Active,
+            engagement: None,
+            external_reference: None,
+            team: None,
+            agent: None,
+            tags: Vec::new(),
+            custom_fields: "{}".into(),
+            metadata: "{}".into(),
+            snoozed_until: None,
+            merged_into: None,
+            reopen_count: 0,
+            event_sequence: 0,
+            message_count: 0,
+            last_message_at: None,
+            last_contact_message_at: None,
+            created_at,
+            updated_at: created_at,
+            done_at: None,
+            archived_at: None,
+            previous: None,
+            source_id: None,
+            priority: None,
+            is_held: false,
+            waiting_since: None,
+            first_reply_at: None,
+            contact_seen_at: None,
+            agent_seen_at: None,
+            bot: None,
+        }
+    }
     /// Counts a message in: who waits for whom, and since when.
     pub(crate) fn heard(&mut self, message: &Message) {
         match (message.direction, message.author_type) {

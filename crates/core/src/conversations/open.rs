@@ -1,7 +1,7 @@
 //! Opening conversations: the hot verb, written over a slice.
 
 use super::channel::Channel;
-use super::status::{Engagement, Moment, Status};
+use super::status::{Engagement, Moment};
 use super::{Conversation, ConversationNumbers, Priority, sql};
 use crate::attachments::{self, Attached};
 use crate::contacts::{self, Contact, Held, Owners, Upsert, upsert_many};
@@ -137,23 +137,12 @@ fn run(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Resul
         let is_theirs = cmd.message.as_ref().is_some_and(|message| message.direction == Direction::Inbound);
         let is_held = is_theirs && landing.has_bot && bots::works_in(tx, cmd.ctx.tenant, landing.inbox)?;
         let mut conversation = Conversation {
-            id: ConversationId::from_uuid(tx.new_id()),
-            number: numbers.take(cmd.ctx.tenant)?,
-            inbox: landing.inbox,
-            contact,
-            channel: cmd.channel,
             subject: cmd.subject.clone(),
-            status: Status::Active,
-            engagement: None,
             external_reference: cmd.external_reference.clone(),
             team: landing.team,
-            agent: None,
             tags: extra.tags.iter().map(|(_, slug)| slug.clone()).collect(),
             custom_fields: extra.custom_fields,
             metadata: cmd.metadata.clone(),
-            snoozed_until: None,
-            merged_into: None,
-            reopen_count: 0,
             event_sequence: 1 + cmd.message.is_some() as i64,
             message_count: cmd.message.is_some() as i64,
             last_message_at: cmd.message.as_ref().map(|_| now),
@@ -162,19 +151,13 @@ fn run(tx: &mut Tx, commands: &[&StartOutbound], answers: &mut Answers) -> Resul
                 .as_ref()
                 .filter(|message| message.direction == Direction::Inbound)
                 .map(|_| now),
-            created_at: now,
-            updated_at: now,
-            done_at: None,
-            archived_at: None,
-            previous: None,
-            source_id: None,
-            priority: None,
             is_held,
-            waiting_since: None,
-            first_reply_at: None,
-            contact_seen_at: None,
-            agent_seen_at: None,
-            bot: None,
+            ..Conversation::opened(
+                (ConversationId::from_uuid(tx.new_id()), numbers.take(cmd.ctx.tenant)?),
+                (landing.inbox, cmd.channel),
+                contact,
+                now,
+            )
         };
         let message = cmd.message.as_ref().zip(files.remove(index));
         let message = message

@@ -2,7 +2,6 @@
 
 use super::append::inbox_team;
 use super::open::insert_many;
-use super::status::Status;
 use super::{Conversation, Priority, sql, take_number};
 use crate::contact_inboxes::ContactInbox;
 use crate::ctx::Ctx;
@@ -55,45 +54,24 @@ pub fn open_in(tx: &mut Tx, ctx: &Ctx, cmd: &OpenIn) -> Result<Conversation> {
     }
     let contact = contacts::get(tx, ctx.tenant, cmd.at.contact)?;
     contacts::hold(tx, vec![(ctx.tenant, contact.id)])?;
-    let now = tx.now();
     let v = Conversation {
-        id: ConversationId::from_uuid(tx.new_id()),
-        number: take_number(tx, ctx.tenant)?,
-        inbox: inbox.id,
-        contact,
-        channel: inbox.channel,
-        subject: None,
-        status: Status::Active,
-        engagement: None,
-        external_reference: None,
         team: match cmd.team {
             Some(team) => Some(team),
             None => inbox_team(tx, ctx.tenant, inbox.id)?,
         },
         agent: cmd.agent,
-        tags: Vec::new(),
         custom_fields: cmd.custom_fields.clone(),
         metadata: cmd.metadata.clone(),
-        snoozed_until: None,
-        merged_into: None,
-        reopen_count: 0,
         event_sequence: 1,
-        message_count: 0,
-        last_message_at: None,
-        last_contact_message_at: None,
-        created_at: now,
-        updated_at: now,
-        done_at: None,
-        archived_at: None,
-        previous: None,
         source_id: Some(cmd.at.source_id.clone()),
         priority: cmd.priority,
         is_held: cmd.is_held || (cmd.agent.is_none() && bots::works_in(tx, ctx.tenant, inbox.id)?),
-        waiting_since: None,
-        first_reply_at: None,
-        contact_seen_at: None,
-        agent_seen_at: None,
-        bot: None,
+        ..Conversation::opened(
+            (ConversationId::from_uuid(tx.new_id()), take_number(tx, ctx.tenant)?),
+            (inbox.id, inbox.channel),
+            contact,
+            tx.now(),
+        )
     };
     insert_many(tx, &[(ctx.tenant.0, &v)])?;
     emit(tx, ctx, &Event::ConversationCreated { conversation: &v }, Some(1))?;

@@ -19,7 +19,8 @@ pub const TAGS_LIMIT: usize = 50;
 /// Errors: `not_found` for an unknown conversation or slug, `conversation_archived`, `tag_limit_reached`.
 pub fn set_tag(tx: &mut Tx, ctx: &Ctx, id: ConversationId, slug: &str, on: bool) -> Result<Conversation> {
     let mut v = lock(tx, ctx.tenant, id)?;
-    let tag = tx.opt(tags::sql::BY_ONE_SLUG, &params![ctx.tenant.0, slug], tag)?.ok_or_else(|| Error::not_found("tag"))?;
+    let tag =
+        tx.opt(tags::sql::BY_ONE_SLUG, &params![ctx.tenant.0, slug], tag)?.ok_or_else(|| Error::not_found("tag"))?;
     let place = v.tags.binary_search(&tag.slug);
     if place.is_ok() == on {
         return Ok(v);
