@@ -117,6 +117,7 @@ impl EgressPolicy {
                     format!("The URL must use https; {ALLOW_HTTP}=true allows http."),
                 );
             }
+            _ if self.allow_http => return refusal("scheme_not_allowed", "The URL must use https or http."),
             _ => return refusal("scheme_not_allowed", "The URL must use https."),
         }
         // The URL standard also reads `https:host` and `https:///host`; nobody means that.

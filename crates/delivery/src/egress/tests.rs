@@ -178,6 +178,8 @@ fn the_allow_list_opens_what_it_names_and_no_more() {
     assert_eq!(code(&policy("localhost", true), "http://localhost:1/"), "ok");
     assert_eq!(code(&policy("localhost", true), "http://127.0.0.1:1/"), "address_not_allowed");
     assert_eq!(code(&policy("localhost", false), "http://localhost:1/"), "scheme_not_allowed");
+    let other = |http| policy("", http).check_url("ftp://example.com/").unwrap_err().detail;
+    assert_eq!((&*other(false), &*other(true)), ("The URL must use https.", "The URL must use https or http."));
     assert_eq!(code(&policy("10.0.0.0/8", false), "https://localhost/"), "address_not_allowed");
     assert_eq!(policy("", false), EgressPolicy::default());
     assert_eq!(policy("Erp.Internal.,bücher.example", false).names, ["erp.internal", "xn--bcher-kva.example"]);

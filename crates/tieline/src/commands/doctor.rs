@@ -242,9 +242,13 @@ fn webhooks(settings: &Settings) -> Finding {
     let clear = settings.policy.check_url("http://example.com/").is_ok();
     match (open, clear) {
         (false, false) => Fine("https to public addresses only, and to what TIELINE_WEBHOOK_ALLOW_HOSTS names".into()),
-        (true, _) => {
+        (true, false) => {
             Warn("TIELINE_WEBHOOK_ALLOW_HOSTS lets tenants reach this machine itself: for development only".into())
         }
-        (_, true) => Warn("TIELINE_WEBHOOK_ALLOW_HTTP lets replies travel unencrypted: for development only".into()),
+        (true, true) => Warn(
+            "TIELINE_WEBHOOK_ALLOW_HOSTS lets tenants reach this machine itself, and TIELINE_WEBHOOK_ALLOW_HTTP lets replies travel unencrypted: for development only"
+                .into(),
+        ),
+        (false, true) => Warn("TIELINE_WEBHOOK_ALLOW_HTTP lets replies travel unencrypted: for development only".into()),
     }
 }

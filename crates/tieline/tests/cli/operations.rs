@@ -97,6 +97,11 @@ fn the_doctor_says_what_to_do() {
     place.run(&["migrate"]).ok();
     let report = place.run(&["doctor"]).ok();
     assert_eq!(words(&report), ["ok"; 9], "{report}");
+    let mut open = place.command(&["doctor"]);
+    open.env("TIELINE_WEBHOOK_ALLOW_HOSTS", "127.0.0.1").env("TIELINE_WEBHOOK_ALLOW_HTTP", "true");
+    let report = Ended::from(open.output().expect("runs")).ok();
+    let line = report.lines().find(|line| line.starts_with("warn  webhooks")).expect("a warning");
+    assert!(line.contains("ALLOW_HOSTS lets") && line.contains("ALLOW_HTTP lets"), "{line}");
     std::fs::remove_file(place.data().join("secret.key")).unwrap();
     let ended = place.run(&["doctor"]);
     assert!(!ended.success && ended.stderr == "tieline: 1 of the checks failed\n", "{}", ended.stderr);
