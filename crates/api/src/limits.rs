@@ -11,7 +11,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tieline_core::limits::{self, Batch, Limits, Meter, PUBLISH_EVERY_US, Who, Window, retry_after_seconds};
+use tieline_core::limits::{
+    self, Batch, Limits, Meter, PUBLISH_EVERY_US, WRITE_EVERY_US, Who, Window, retry_after_seconds,
+};
 use tieline_core::tenants::Tenant;
 use tieline_core::{Error, Kind};
 use tokio::sync::watch;
@@ -159,7 +161,8 @@ impl Publisher {
 
     /// Publishes until `stop` is true, and once more then.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let pause = Duration::from_micros(PUBLISH_EVERY_US as u64);
+        let pause = if self.hub.db.is_shared() { PUBLISH_EVERY_US } else { WRITE_EVERY_US };
+        let pause = Duration::from_micros(pause as u64);
         loop {
             let stopping = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => true,

@@ -23,8 +23,8 @@ const WAITING: usize = 16_384;
 const WAITING_BYTES: usize = 16 * 1024 * 1024;
 /// Rows of one transaction: others write between two of them.
 const BATCH: usize = 250;
-/// Between two looks at the buffer.
-const EVERY: Duration = Duration::from_millis(500);
+/// Between two looks at the buffer: each is a transaction that requests may have to wait for.
+const EVERY: Duration = Duration::from_secs(1);
 /// Longest path that is kept, bytes.
 const PATH_LIMIT: usize = 1024;
 

@@ -20,7 +20,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tieline_core::deliveries::{self, Attempt, Claimed, Park, Waiting};
+use tieline_core::deliveries::{self, Attempt, Claimed, LEASE_US, Park, Waiting};
 use tieline_core::events::{CONFIGURATION, DELIVERIES, Render};
 use tieline_core::ids::{ConversationId, DeliveryId, EndpointId};
 use tieline_core::secrets::Keyring;
@@ -41,6 +41,8 @@ const UNRECORDED: usize = 4096;
 const LINGER_US: i64 = 5_000_000;
 /// How often leases are renewed and due endpoints looked for without being told. Microseconds.
 const TICK_US: i64 = 1_000_000;
+/// With less than this left a lease is renewed, and with it all others: every other tick.
+const RENEW_LEFT_US: i64 = LEASE_US * 7 / 10;
 /// Pause before a statement that failed is tried again. Microseconds.
 const TROUBLE_US: i64 = 250_000;
 /// Deliveries cancelled in one transaction when an endpoint is off.
@@ -415,7 +417,7 @@ impl<P: Post> Sender<P> {
     }
 
     fn renew(&mut self, now: i64) {
-        if self.renewing || self.held.is_empty() {
+        if self.renewing || !self.held.values().any(|held| held.lease_until - now < RENEW_LEFT_US) {
             return;
         }
         self.renewing = true;

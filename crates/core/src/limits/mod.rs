@@ -16,7 +16,7 @@ mod tally;
 mod window;
 
 pub use meter::{Meter, Meters, Who};
-pub use publish::{Batch, Known, PUBLISH_EVERY_US, known, prune, publish};
+pub use publish::{Batch, Known, PUBLISH_EVERY_US, WRITE_EVERY_US, known, prune, publish};
 pub use tally::{Calendar, Period, Tally};
 pub use window::{SPAN_US, Window};
 

@@ -11,6 +11,8 @@ use uuid::Uuid;
 /// Time between two publications, microseconds. A node's news is published and read by the next one within twice this,
 /// which with the database's own time stays below a second.
 pub const PUBLISH_EVERY_US: i64 = 400_000;
+/// The same where there is no other node, microseconds: only a process that is killed must not forget more.
+pub const WRITE_EVERY_US: i64 = 1_000_000;
 
 /// A window is of no interest any more after so long, microseconds: the span, and clocks that disagree.
 const WINDOW_KEPT_US: i64 = 120_000_000;
