@@ -158,20 +158,19 @@ async fn connect(url: &str) -> anyhow::Result<Client> {
 /// The statements of one batch; each takes arrays, a batch of one is one conversation.
 const ROWS: [&str; 5] = [
     "insert into contacts (tenant_id, id, number, name, email, phone, external_id, custom_fields, created_at, updated_at) \
-     select 1, id, n, 'Marta Kowalska', e, p, null, '{}', 1, 1 from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[]) \
-     as t(id, n, e, p) on conflict do nothing",
+     select 1, id, n, 'Marta Kowalska', e, p, null, '{}', 1, 1 from (select unnest($1::uuid[]) as id, unnest($2::bigint[]) as n, unnest($3::text[]) as e, unnest($4::text[]) as p) as t on conflict do nothing",
     "insert into handles (tenant_id, kind, match_key, value, contact_id, is_primary, created_at) \
-     select 1, k, v, v, c, true, 1 from unnest($1::text[], $2::text[], $3::uuid[]) as t(k, v, c) on conflict do nothing",
+     select 1, k, v, v, c, true, 1 from (select unnest($1::text[]) as k, unnest($2::text[]) as v, unnest($3::uuid[]) as c) as t on conflict do nothing",
     "insert into conversations (tenant_id, id, number, inbox_id, contact_id, channel, subject, status, engagement, \
      external_reference, custom_fields, metadata, reopen_count, event_sequence, message_count, is_held, last_message_at, last_contact_message_at, \
      created_at, updated_at) select 1, id, n, c, c, 'email', $5, 'active', 'pending', r, '{}', $6, 0, 2, 1, false, n, n, n, n \
-     from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[]) as t(id, n, c, r)",
+     from (select unnest($1::uuid[]) as id, unnest($2::bigint[]) as n, unnest($3::uuid[]) as c, unnest($4::text[]) as r) as t",
     "insert into messages (tenant_id, id, number, conversation_id, direction, author_type, author_id, author_name, text, \
      sent_at, created_at, updated_at) select 1, id, n, v, 'inbound', 'contact', c, 'Marta Kowalska', $5, 1, 1, 1 \
-     from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[]) as t(id, n, v, c)",
+     from (select unnest($1::uuid[]) as id, unnest($2::bigint[]) as n, unnest($3::uuid[]) as v, unnest($4::uuid[]) as c) as t",
     "insert into events (id, tenant_id, type, conversation_id, inbox_id, sequence, actor, cause, data, created_at) \
      select id, 1, k, v, v, s, $5, $6, d, 1 \
-     from unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $7::text[]) as t(id, k, v, s, d)",
+     from (select unnest($1::uuid[]) as id, unnest($2::text[]) as k, unnest($3::uuid[]) as v, unnest($4::bigint[]) as s, unnest($7::text[]) as d) as t",
 ];
 
 /// What the raw variants write for these conversations.
@@ -348,6 +347,7 @@ pub fn create(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let time = Duration::from_secs(options.seconds);
     let (mut ours, mut two, mut batched, mut trips) = (vec![], vec![], vec![], vec![]);
     let (mut many, mut few) = (vec![], vec![]);
+    let (mut many_cpu, mut many_database_cpu) = (vec![], vec![]);
     let (mut p99, mut cpu, mut database_cpu, mut batched_cpu) = (vec![], vec![], vec![], vec![]);
     let (mut delivered, mut delivered_cpu, mut delivered_database_cpu) = (vec![], vec![], vec![]);
     for run in 0..options.runs {
@@ -372,7 +372,11 @@ pub fn create(options: &Options, report: &mut Report) -> anyhow::Result<()> {
         few.push(raw(&url, RAW_CONNECTIONS, CONNECTIONS / RAW_CONNECTIONS, 0, same)?.rate());
         let installation = Installation::at(Some(server.database(&format!("many_{run}"))?), &[], &[])?;
         let node = installation.serve(&options.tieline)?;
-        many.push(load::create(node.addr, &installation.key, AS_MANY, Until::Time(time), 0)?.rate());
+        let (before, database_before) = (node.cpu(), server.cpu());
+        let load = load::create(node.addr, &installation.key, AS_MANY, Until::Time(time), 0)?;
+        many_cpu.push((node.cpu() - before) * 1e6 / load.count as f64);
+        many_database_cpu.push((server.cpu() - database_before) * 1e6 / load.count as f64);
+        many.push(load.rate());
         node.stop();
         let url = with_schema(&server, &format!("trips_{run}"))?;
         trips.push(raw(&url, TRIP_CONNECTIONS, 1, 0, same)?.rate());
@@ -442,7 +446,12 @@ pub fn create(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     );
     report.add(
         &format!("PostgreSQL: creations, {AS_MANY} connections, as many in flight as in those batches"),
-        per_second(many),
+        format!(
+            "{} ({:.0} µs of server CPU each, {:.0} µs of PostgreSQL's)",
+            per_second(many),
+            median(many_cpu),
+            median(many_database_cpu)
+        ),
         format!("the same batches of {RAW_BATCH} {}", per_second(batched)),
         format!("{:.0} %", many / batched * 100.0),
         "-",

@@ -48,10 +48,16 @@ impl<'a> Ask<'a> {
     pub fn numbers(count: usize, numbers: &'a mut Numbers) -> Ask<'a> {
         let count = count as i64;
         let take = move |row: &Row| {
-            let last: i64 = row.get(0)?;
             match row {
-                Row::Sqlite(_) => numbers.0.extend(last - count + 1..=last),
-                Row::Postgres(..) => numbers.0.push_back(last),
+                Row::Sqlite(_) => {
+                    let last: i64 = row.get(0)?;
+                    numbers.0.extend(last - count + 1..=last);
+                }
+                // All in one row: other parts of the statement make each row wide.
+                Row::Postgres(row, start) => {
+                    let all = row.try_get::<_, Vec<i64>>(*start).map_err(|error| Error::Sql(error.to_string()))?;
+                    numbers.0.extend(all);
+                }
             }
             Ok(())
         };

@@ -54,7 +54,7 @@ impl Given<'_> {
     }
 }
 
-const NEXT_NUMBERS: &str = "select nextval('numbers') from generate_series(1, $1::bigint)";
+const NEXT_NUMBERS: &str = "select array(select nextval('numbers') from generate_series(1, $1::bigint))";
 
 /// What another connection does while this one waits.
 type Meanwhile<'a> = LocalBoxFuture<'a, ()>;

@@ -34,8 +34,11 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Statement};
 const PLANS: &str = "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; \
                      set plan_cache_mode = force_generic_plan; set jit = off; set max_parallel_workers_per_gather = 0";
 /// How long a plan is kept. One that was made while its tables were empty is as wrong as can be once they have grown: until
-/// the server's own next look at them, a minute later, creations fell to a fiftieth of their rate.
-const REPLAN_EVERY: Duration = Duration::from_secs(1);
+/// the server's own next look at them, a minute later, creations fell to a fiftieth of their rate. To plan anew costs a
+/// busy server a fiftieth of its time each second, so it is done half as often each time, up to [`REPLAN_AT_LEAST`].
+const REPLAN_AFTER: Duration = Duration::from_secs(1);
+/// How long a plan is kept at most.
+const REPLAN_AT_LEAST: Duration = Duration::from_secs(8);
 /// Statements kept prepared per connection; one more and all are prepared anew.
 const STATEMENTS: usize = 512;
 /// How long no answer is nothing to look into.
@@ -122,6 +125,8 @@ pub(crate) struct Session {
     pub(super) pending: Option<&'static str>,
     /// When plans were last thrown away.
     planned: Instant,
+    /// How long plans are kept now.
+    plans_last: Duration,
     /// There is a transaction on the server.
     pub(super) open: bool,
     /// What waits to be sent; see [`Session::defer`].
@@ -190,6 +195,7 @@ impl Session {
             statements: HashMap::new(),
             pending: None,
             planned: Instant::now(),
+            plans_last: REPLAN_AFTER,
             open: false,
             deferred: Vec::new(),
             beside: None,
@@ -345,12 +351,13 @@ impl Session {
     /// Errors: [`Error::Unavailable`] when there is no connection and none can be opened.
     pub(super) fn begin(&mut self, role: Role) -> Result<()> {
         self.ensure()?;
-        if self.planned.elapsed() >= REPLAN_EVERY {
+        if self.planned.elapsed() >= self.plans_last {
             self.rollback();
             if !self.is_lost() && self.simple("discard plans").is_err() {
                 self.lose();
             }
             self.planned = Instant::now();
+            self.plans_last = (self.plans_last * 2).min(REPLAN_AT_LEAST);
             self.ensure()?;
         }
         self.pending = Some(match (role, self.open) {
