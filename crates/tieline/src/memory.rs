@@ -1,6 +1,6 @@
 //! Memory that is no longer used goes back to the system.
 //!
-//! The allocator keeps what was freed for a moment, in case it is wanted again, and looks at that clock only while
+//! The allocator keeps what was freed for a second, in case it is wanted again, and looks at that clock only while
 //! somebody allocates. A server that has just started, or whose busy hour is over, allocates next to nothing, and would
 //! hold for ever what it once needed.
 
