@@ -158,9 +158,12 @@ async fn connect(url: &str) -> anyhow::Result<Client> {
 /// The statements of one batch; each takes arrays, a batch of one is one conversation.
 const ROWS: [&str; 5] = [
     "insert into contacts (tenant_id, id, number, name, email, phone, external_id, custom_fields, created_at, updated_at) \
-     select 1, id, n, 'Marta Kowalska', e, p, null, '{}', 1, 1 from (select unnest($1::uuid[]) as id, unnest($2::bigint[]) as n, unnest($3::text[]) as e, unnest($4::text[]) as p) as t on conflict do nothing",
+     select 1, id, n, 'Marta Kowalska', e, p, null, '{}', 1, 1 \
+     from (select unnest($1::uuid[]) as id, unnest($2::bigint[]) as n, unnest($3::text[]) as e, unnest($4::text[]) as p) as t \
+     on conflict do nothing",
     "insert into handles (tenant_id, kind, match_key, value, contact_id, is_primary, created_at) \
-     select 1, k, v, v, c, true, 1 from (select unnest($1::text[]) as k, unnest($2::text[]) as v, unnest($3::uuid[]) as c) as t on conflict do nothing",
+     select 1, k, v, v, c, true, 1 \
+     from (select unnest($1::text[]) as k, unnest($2::text[]) as v, unnest($3::uuid[]) as c) as t on conflict do nothing",
     "insert into conversations (tenant_id, id, number, inbox_id, contact_id, channel, subject, status, engagement, \
      external_reference, custom_fields, metadata, reopen_count, event_sequence, message_count, is_held, last_message_at, last_contact_message_at, \
      created_at, updated_at) select 1, id, n, c, c, 'email', $5, 'active', 'pending', r, '{}', $6, 0, 2, 1, false, n, n, n, n \
@@ -170,7 +173,8 @@ const ROWS: [&str; 5] = [
      from (select unnest($1::uuid[]) as id, unnest($2::bigint[]) as n, unnest($3::uuid[]) as v, unnest($4::uuid[]) as c) as t",
     "insert into events (id, tenant_id, type, conversation_id, inbox_id, sequence, actor, cause, data, created_at) \
      select id, 1, k, v, v, s, $5, $6, d, 1 \
-     from (select unnest($1::uuid[]) as id, unnest($2::text[]) as k, unnest($3::uuid[]) as v, unnest($4::bigint[]) as s, unnest($7::text[]) as d) as t",
+     from (select unnest($1::uuid[]) as id, unnest($2::text[]) as k, unnest($3::uuid[]) as v, \
+     unnest($4::bigint[]) as s, unnest($7::text[]) as d) as t",
 ];
 
 /// What the raw variants write for these conversations.

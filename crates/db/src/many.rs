@@ -20,7 +20,12 @@ use crate::{Error, Result};
 use std::sync::OnceLock;
 
 /// What locks rows on PostgreSQL, at the end of a select: against every change, or only against deletion.
-pub(crate) const LOCKS: [&str; 3] = [" for update", " for no key update", " for key share"];
+const LOCKS: [&str; 3] = [" for update", " for no key update", " for key share"];
+
+/// Whether a select ends with one of them.
+pub(crate) fn locks(text: &str) -> bool {
+    LOCKS.iter().any(|lock| text.ends_with(lock))
+}
 
 /// The type of an input column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,13 +103,17 @@ impl Many {
     /// What would run on one engine only is a defect on both; see the module.
     fn check(&self) {
         for (name, _) in self.columns {
-            let used = self.text.split(':').skip(1).any(|rest| word(rest) == *name);
-            assert!(used, "the column :{name} is never used in {:?}", self.text);
+            assert!(self.uses(name), "the column :{name} is never used in {:?}", self.text);
         }
         if let Some(values) = self.values() {
             let after = &self.text[values.1..];
             assert!(!after.contains(':'), "no input column can stand after the values of {:?}", self.text);
         }
+    }
+
+    /// Whether `:name` stands in it.
+    fn uses(&self, name: &str) -> bool {
+        self.text.match_indices(':').any(|(at, _)| word(&self.text[at + 1..]) == name)
     }
 
     /// Whether it only adds rows, of its input alone: it looks at no table, and nothing is asked of it.
@@ -127,8 +136,7 @@ impl Many {
             self.check();
             let names = || self.columns.iter().map(|(name, _)| format!("k_{name}"));
             let arrays = self.columns.iter().enumerate().map(|(i, (_, ty))| format!("${}::{}[]", i + 1, ty.postgres()));
-            let has_place = self.text.split(':').skip(1).any(|rest| word(rest) == "ord");
-            let rows = if has_place || LOCKS.iter().any(|lock| self.text.ends_with(lock)) {
+            let rows = if self.uses("ord") || locks(self.text) {
                 let (arrays, names) = (arrays.collect::<Vec<_>>().join(", "), names().collect::<Vec<_>>().join(", "));
                 format!("unnest({arrays}) with ordinality as k({names}, k_ord)")
             } else {

@@ -451,15 +451,8 @@ impl Queue {
         }
     }
 
-    /// Takes in the end of an attempt; answers what to record and what it means for the endpoint.
-    pub fn finished(
-        &mut self,
-        id: DeliveryId,
-        at: i64,
-        outcome: &Outcome,
-        now: i64,
-        rules: &Rules,
-    ) -> Option<(Attempt, Change)> {
+    /// Takes in the end of an attempt; answers what to record, and with it what it means for the endpoint.
+    pub fn finished(&mut self, id: DeliveryId, at: i64, outcome: &Outcome, now: i64, rules: &Rules) -> Option<Attempt> {
         if !self.in_flight.remove(&id) {
             return None;
         }
@@ -529,7 +522,7 @@ impl Queue {
         if change == Change::Closed {
             self.release_all(now);
         }
-        Some((attempt, change))
+        Some(attempt)
     }
 
     /// The breaker closed: everything that waits is due, in order.

@@ -15,7 +15,7 @@
 use super::session::{Fault, Session};
 use super::types::array;
 use crate::ask::What;
-use crate::many::LOCKS;
+use crate::many::locks;
 use crate::{Ask, Error, Many, Param, Result, Row};
 use futures::future::{FutureExt, LocalBoxFuture, OptionFuture, join, join_all};
 use futures::stream::TryStreamExt;
@@ -50,7 +50,7 @@ impl Given<'_> {
     }
     /// Whether it can stand beside other selects in one statement; what locks cannot.
     fn is_plain(&self) -> bool {
-        self.is_select() && !LOCKS.iter().any(|lock| self.sql().ends_with(lock))
+        self.is_select() && !locks(self.sql())
     }
 }
 

@@ -63,13 +63,13 @@ impl Bench {
     fn starts(&mut self) -> Vec<i64> {
         std::iter::from_fn(|| self.queue.next(self.now)).map(|start| start.delivery.position).collect()
     }
-    fn end(&mut self, position: i64, status: u16) -> (Attempt, Change) {
+    fn end(&mut self, position: i64, status: u16) -> Attempt {
         let id = waiting(position, None).id;
         self.queue.finished(id, self.now, &answered(status), self.now, &rules()).expect("in flight")
     }
     /// Ends and records.
     fn ends(&mut self, position: i64, status: u16) -> Ended {
-        let (attempt, _) = self.end(position, status);
+        let attempt = self.end(position, status);
         self.queue.recorded(attempt.delivery, attempt.ended);
         attempt.ended
     }
@@ -82,7 +82,7 @@ impl Bench {
 fn a_conversation_goes_one_by_one_and_only_after_the_record() {
     let mut bench = Bench::with(vec![waiting(1, Some(1)), waiting(2, Some(1)), waiting(3, Some(2)), waiting(4, None)]);
     assert_eq!(bench.starts(), [1, 3, 4]);
-    let (attempt, _) = bench.end(1, 200);
+    let attempt = bench.end(1, 200);
     assert_eq!(bench.starts(), [0i64; 0], "accepted, but not recorded yet");
     bench.queue.recorded(attempt.delivery, attempt.ended);
     assert_eq!(bench.starts(), [2]);
@@ -184,14 +184,14 @@ fn an_open_breaker_lets_the_oldest_through_and_a_probe_a_minute() {
     bench.now = NOW + 60 * SECOND;
     let probe = bench.queue.next(bench.now).expect("a probe");
     assert!(probe.probe && probe.delivery.position == 1);
-    let (attempt, _) = bench.end(1, 500);
+    let attempt = bench.end(1, 500);
     assert!(!attempt.counted && !attempt.overtaken);
     bench.queue.recorded(attempt.delivery, attempt.ended);
     let again = bench.queue.next_wake().expect("another probe, or the schedule");
     bench.now = again.max(bench.now);
     let start = bench.queue.next(bench.now).expect("wakes when it says");
-    let (attempt, change) = bench.end(start.delivery.position, 200);
-    assert_eq!(change, Change::Closed);
+    let attempt = bench.end(start.delivery.position, 200);
+    assert_eq!(attempt.health.next_probe_at, None, "closed");
     bench.queue.recorded(attempt.delivery, attempt.ended);
     assert_eq!(bench.starts(), [2, 3], "everything is due, in order, ramped up");
     bench.ends(2, 200);
@@ -232,7 +232,7 @@ fn retry_after_and_the_endpoints_own_limit() {
     let mut bench = Bench::with(vec![waiting(1, None)]);
     bench.starts();
     let outcome = Outcome { status: Some(503), retry_after: Some(Duration::from_secs(3600)), ..Outcome::default() };
-    let (attempt, _) = bench.queue.finished(waiting(1, None).id, bench.now, &outcome, bench.now, &rules()).unwrap();
+    let attempt = bench.queue.finished(waiting(1, None).id, bench.now, &outcome, bench.now, &rules()).unwrap();
     assert_eq!(attempt.ended, Ended::RetryAt(NOW + 3600 * SECOND));
     bench.queue.recorded(attempt.delivery, attempt.ended);
     bench.sleep(3599);
@@ -250,7 +250,7 @@ fn a_timeout_is_a_failure_with_its_words() {
     bench.starts();
     let failure = Failure { kind: ErrorKind::Timeout, detail: "There was no reply.".into() };
     let outcome = Outcome { error: Some(failure), duration: Duration::from_secs(10), ..Outcome::default() };
-    let (attempt, _) = bench.queue.finished(waiting(1, None).id, bench.now, &outcome, bench.now, &rules()).unwrap();
+    let attempt = bench.queue.finished(waiting(1, None).id, bench.now, &outcome, bench.now, &rules()).unwrap();
     assert_eq!((attempt.number, attempt.duration_us, attempt.counted), (1, 10 * SECOND, true));
     assert_eq!(attempt.error.as_deref(), Some("There was no reply."));
 }
@@ -569,8 +569,7 @@ impl Model {
 
     fn end(&mut self, at: usize, status: u16) {
         let id = self.rows[at].waiting.id;
-        let (attempt, change) =
-            self.queue.finished(id, self.now, &answered(status), self.now, &rules()).expect("in flight");
+        let attempt = self.queue.finished(id, self.now, &answered(status), self.now, &rules()).expect("in flight");
         let row = &mut self.rows[at];
         row.in_flight = false;
         let success = status == 200;
@@ -589,9 +588,9 @@ impl Model {
             }
         }
         self.last_failed = !success;
-        match change {
-            Change::Opened => (self.open, self.last_probe) = (true, self.now),
-            Change::Closed => {
+        match (self.open, attempt.health.next_probe_at.is_some()) {
+            (false, true) => (self.open, self.last_probe) = (true, self.now),
+            (true, false) => {
                 self.open = false;
                 for row in self.rows.iter_mut().filter(|row| row.ended.is_none() && !row.in_flight) {
                     row.waiting.due_at = row.waiting.due_at.min(self.now);

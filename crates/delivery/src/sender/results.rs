@@ -159,7 +159,7 @@ impl<P: Post> Sender<P> {
             Done::Posted(endpoint, epoch, delivery, at, outcome) => {
                 let rules = self.settings.rules.clone();
                 let Some(held) = self.current(endpoint, epoch) else { return };
-                let Some((attempt, _)) = held.queue.finished(delivery, at, &outcome, now, &rules) else { return };
+                let Some(attempt) = held.queue.finished(delivery, at, &outcome, now, &rules) else { return };
                 if attempt.disable.is_some() {
                     held.settles = u64::MAX;
                 }

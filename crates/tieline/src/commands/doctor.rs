@@ -13,15 +13,13 @@ use tieline_core::MIGRATIONS;
 use tieline_db::Target;
 use tieline_db::census::{census, problems};
 use tieline_db::migrate::schema_version;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 /// Free space below which the next busy day may fill the disk, bytes.
 const LOW_SPACE: u64 = 1024 * 1024 * 1024;
 /// A clock before this is wrong: this program did not exist. Seconds since 1970.
 const NOT_BEFORE: u64 = 1_767_225_600;
-/// How much of an answer on our port is read, bytes, and how long that may take.
-const HEALTH_LIMIT: u64 = 4096;
+/// How long an answer on our port may take.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 
 enum Finding {
@@ -228,13 +226,14 @@ async fn answers_like_us(listen: SocketAddr) -> bool {
         ip => ip,
     };
     let asked = async {
-        let mut stream = TcpStream::connect((ip, listen.port())).await.ok()?;
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.ok()?;
-        let mut answer = String::new();
-        stream.take(HEALTH_LIMIT).read_to_string(&mut answer).await.ok()?;
-        Some(answer.starts_with("HTTP/1.1 200") && answer.ends_with(operations::HEALTHY))
+        let none = reqwest::redirect::Policy::none();
+        let client = reqwest::Client::builder().no_proxy().redirect(none).timeout(HEALTH_TIMEOUT).build()?;
+        let answer = client.get(format!("http://{}/healthz", SocketAddr::new(ip, listen.port()))).send().await?;
+        // Of a length that is said, so no stranger's answer is read for long.
+        let is_like = answer.status() == 200 && answer.content_length() == Some(operations::HEALTHY.len() as u64);
+        Ok::<_, reqwest::Error>(is_like && answer.text().await? == operations::HEALTHY)
     };
-    tokio::time::timeout(HEALTH_TIMEOUT, asked).await.ok().flatten().unwrap_or(false)
+    asked.await.unwrap_or(false)
 }
 
 fn webhooks(settings: &Settings) -> Finding {
