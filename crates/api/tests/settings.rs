@@ -300,3 +300,45 @@ async fn an_inbox_may_have_a_webhook_of_its_own() {
         assert_eq!(field_error(&app.post("/v1/inboxes", body).await).0, "/webhookUrl", "{url}");
     }
 }
+
+#[tokio::test]
+async fn the_document_says_which_members_of_a_change_may_be_null() {
+    let app = App::new().await;
+    let document = app.get("/openapi/v1.json").await.expect(200);
+    let conversation = outbound(&app, "r-1", json!({})).await;
+    let mut things = vec![
+        ("/v1/conversations/{id}", at("/v1/conversations", &conversation)),
+        ("/v1/contacts/{id}", at("/v1/contacts", &conversation["contact"])),
+        ("/v1/tenant", "/v1/tenant".to_owned()),
+    ];
+    let nouns = [
+        ("/v1/tags", "/v1/tags/{id}", json!({"name": "vip"})),
+        ("/v1/teams", "/v1/teams/{id}", json!({"name": "Support"})),
+        (
+            "/v1/custom-fields",
+            "/v1/custom-fields/{id}",
+            json!({"key": "k", "name": "K", "type": "text", "entity": "contact"}),
+        ),
+        ("/v1/inboxes", "/v1/inboxes/{id}", json!({"name": "App", "channel": "api"})),
+        ("/v1/users", "/v1/users/{id}", json!({"name": "Bia", "email": "bia@example.com", "role": "agent"})),
+        ("/v1/api-keys", "/v1/api-keys/{id}", json!({"name": "second", "scopes": ["tags:read"]})),
+        ("/v1/webhooks", "/v1/webhooks/{id}", json!({"name": "hook", "url": "https://example.com/", "events": ["*"]})),
+    ];
+    for (path, template, body) in nouns {
+        let made = app.post(path, body).await.expect(201);
+        things.push((template, at(path, &made)));
+    }
+    for (template, path) in things {
+        let body = &document["paths"][template]["patch"]["requestBody"]["content"]["application/json"]["schema"];
+        let name = body["$ref"].as_str().and_then(|it| it.rsplit('/').next()).expect(template);
+        for (member, shape) in document["components"]["schemas"][name]["properties"].as_object().unwrap() {
+            let reply = app.patch(&path, json!({member: null})).await;
+            let is_refused = reply.status == 400;
+            if is_refused {
+                assert_eq!(field_error(&reply), names(&format!("/{member}"), "required"), "{template}");
+            }
+            let has_null = shape.to_string().contains("\"null\"");
+            assert_eq!(has_null, !is_refused, "{template} {member}: {}", reply.status);
+        }
+    }
+}

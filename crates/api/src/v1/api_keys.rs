@@ -56,14 +56,15 @@ pub struct CreateApiKeyRequest {
 #[schema(rename_all = "camelCase")]
 #[allow(dead_code)]
 pub struct UpdateApiKeyRequest {
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(nullable = false, min_length = 1, max_length = 100)]
     name: Option<String>,
     #[schema(max_length = 500)]
     description: Option<String>,
     /// A disabled key is refused from the next request on.
+    #[schema(nullable = false)]
     is_active: Option<bool>,
     /// All scopes from now on.
-    #[schema(min_items = 1, max_items = 100)]
+    #[schema(nullable = false, min_items = 1, max_items = 100)]
     scopes: Option<Vec<String>>,
 }
 

@@ -55,15 +55,17 @@ pub struct CreateAutomationRequest {
 #[schema(rename_all = "camelCase")]
 #[allow(dead_code)]
 pub struct UpdateAutomationRequest {
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(nullable = false, min_length = 1, max_length = 100)]
     name: Option<String>,
     #[schema(max_length = 500)]
     description: Option<String>,
+    #[schema(nullable = false)]
     trigger: Option<String>,
     /// All branches from now on.
     #[schema(min_items = 1, max_items = 10)]
     branches: Option<Vec<BranchShape>>,
     /// One that is switched on acts on what happens from then on.
+    #[schema(nullable = false)]
     is_active: Option<bool>,
 }
 

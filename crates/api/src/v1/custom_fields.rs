@@ -76,10 +76,10 @@ pub struct CreateCustomFieldRequest {
 #[derive(ToSchema)]
 #[allow(dead_code)]
 pub struct UpdateCustomFieldRequest {
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(nullable = false, min_length = 1, max_length = 100)]
     name: Option<String>,
     /// All choices from now on; values stored before stay.
-    #[schema(max_items = 200)]
+    #[schema(nullable = false, max_items = 200)]
     options: Option<Vec<OptionRequest>>,
 }
 

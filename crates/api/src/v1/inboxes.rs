@@ -52,7 +52,7 @@ pub struct CreateInboxRequest {
 #[schema(rename_all = "camelCase")]
 #[allow(dead_code)]
 pub struct UpdateInboxRequest {
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(nullable = false, min_length = 1, max_length = 100)]
     name: Option<String>,
     /// Another address keeps the secret; null removes the endpoint.
     #[schema(max_length = 2048)]

@@ -50,9 +50,9 @@ pub struct CreateTagRequest {
 #[derive(ToSchema)]
 #[allow(dead_code)]
 pub struct UpdateTagRequest {
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(nullable = false, min_length = 1, max_length = 100)]
     name: Option<String>,
-    #[schema(rename = "type", pattern = "^(topic|metadata)$")]
+    #[schema(nullable = false, rename = "type", pattern = "^(topic|metadata)$", example = "metadata")]
     kind: Option<String>,
     #[schema(max_length = 500)]
     description: Option<String>,

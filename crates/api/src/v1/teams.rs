@@ -72,13 +72,14 @@ fn assignment(body: &Object) -> (Option<Mode>, Option<Option<i64>>) {
 #[schema(rename_all = "camelCase")]
 #[allow(dead_code)]
 pub struct UpdateTeamRequest {
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(nullable = false, min_length = 1, max_length = 100)]
     name: Option<String>,
     #[schema(max_length = 500)]
     description: Option<String>,
     /// All members from now on.
-    #[schema(max_items = 1000)]
+    #[schema(nullable = false, max_items = 1000)]
     member_ids: Option<Vec<String>>,
+    #[schema(nullable = false)]
     is_default: Option<bool>,
     /// Members that are not given stay.
     assignment: Option<AssignmentRequest>,

@@ -59,6 +59,7 @@ pub struct UpdateTenantRequest {
     #[schema(minimum = 1, maximum = 1000000000000i64)]
     monthly_quota: Option<i64>,
     /// Keep the first 16 KiB of requests and answers in the request log, secrets masked.
+    #[schema(nullable = false)]
     log_bodies: Option<bool>,
 }
 

@@ -55,12 +55,13 @@ pub struct CreateUserRequest {
 #[schema(rename_all = "camelCase")]
 #[allow(dead_code)]
 pub struct UpdateUserRequest {
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(nullable = false, min_length = 1, max_length = 100)]
     name: Option<String>,
-    #[schema(pattern = "^(owner|admin|agent)$")]
+    #[schema(nullable = false, pattern = "^(owner|admin|agent)$")]
     role: Option<String>,
+    #[schema(nullable = false)]
     is_active: Option<bool>,
-    #[schema(min_length = 8, max_length = 1024, format = "password")]
+    #[schema(nullable = false, min_length = 8, max_length = 1024, format = "password")]
     password: Option<String>,
 }
 

@@ -68,26 +68,27 @@ pub struct CreateWebhookRequest {
 #[schema(rename_all = "camelCase")]
 #[allow(dead_code)]
 pub struct UpdateWebhookRequest {
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(nullable = false, min_length = 1, max_length = 100)]
     name: Option<String>,
     /// Null clears it.
     #[schema(max_length = 500)]
     description: Option<String>,
     /// A public https address.
-    #[schema(max_length = 2048)]
+    #[schema(nullable = false, max_length = 2048)]
     url: Option<String>,
     /// Names of events in the words of the format, or `*` for all.
-    #[schema(min_items = 1)]
+    #[schema(nullable = false, min_items = 1)]
     events: Option<Vec<String>>,
     /// False cancels what waits. True forgets failures, and what waits is due at once.
+    #[schema(nullable = false)]
     is_active: Option<bool>,
-    #[schema(minimum = 1, maximum = 10)]
+    #[schema(nullable = false, minimum = 1, maximum = 10)]
     max_attempts: Option<i64>,
     /// Only events of these inboxes; null for all.
     #[schema(max_items = 100)]
     inbox_ids: Option<Vec<String>>,
     /// What replaces `X-Tieline` in header names; starts with `X-`.
-    #[schema(max_length = 40)]
+    #[schema(nullable = false, max_length = 40)]
     header_prefix: Option<String>,
 }
 

@@ -36,7 +36,7 @@ pub fn router() -> OpenApiRouter<Hub> {
 #[schema(rename_all = "camelCase")]
 #[allow(dead_code)] // the document's side of what `update` reads
 pub struct UpdateConversationRequest {
-    #[schema(pattern = "^(active|snoozed|done|archived)$")]
+    #[schema(nullable = false, pattern = "^(active|snoozed|done|archived)$")]
     status: Option<String>,
     /// With the status `snoozed`: when it wakes up.
     #[schema(format = "date-time")]
@@ -46,7 +46,7 @@ pub struct UpdateConversationRequest {
     assigned_team_id: Option<String>,
     assigned_agent_id: Option<String>,
     /// Values by key; null clears one, unknown keys come back as `ignoredCustomFields`.
-    #[schema(value_type = Option<Object>)]
+    #[schema(nullable = false, value_type = Option<Object>)]
     custom_fields: Option<Map<String, Value>>,
     /// Merged into what is stored (RFC 7396); at most 16 KiB and 50 keys.
     #[schema(value_type = Option<Object>)]
