@@ -68,19 +68,23 @@ fn text(direction: Direction, text: &str) -> NewMessage {
 struct Desk {
     db: Db,
     ctx: Ctx,
+    clock: Arc<VirtualClock>,
 }
 
 impl Desk {
     async fn open(mut config: Config) -> Desk {
-        config.clock = Arc::new(VirtualClock::new());
+        let clock = Arc::new(VirtualClock::new());
+        config.clock = clock.clone();
         config.seed = Some(1);
         let db = Db::open(config).expect("opens");
         let make = CreateTenant { slug: "acme".into(), name: "Acme".into(), plan: Plan::default() };
         let tenant = db.write(move |tx| tenants::create(tx, None, &make)).await.expect("a tenant").id;
-        Desk { db, ctx: Ctx { random: counted, ..Ctx::system(tenant, render) } }
+        Desk { db, ctx: Ctx { random: counted, ..Ctx::system(tenant, render) }, clock }
     }
-    /// A conversation in which the customer has written.
+    /// A conversation in which the customer has written, a millisecond later: ids of one instant have no order between
+    /// writers.
     async fn start(&self, words: &str) -> Conversation {
+        self.clock.advance_us(1_000);
         let command = StartOutbound {
             ctx: self.ctx.clone(),
             once: None,
