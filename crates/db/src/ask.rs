@@ -19,7 +19,8 @@ pub(crate) enum What<'a> {
     Select(&'a Many),
     Lock(&'a Many),
     Apart(&'a Many),
-    Numbers,
+    /// How many.
+    Numbers(i64),
 }
 
 impl<'a> Ask<'a> {
@@ -61,18 +62,18 @@ impl<'a> Ask<'a> {
             }
             Ok(())
         };
-        Ask { what: What::Numbers, params: vec![count.into()], each: Box::new(take) }
+        Ask { what: What::Numbers(count), params: vec![count.into()], each: Box::new(take) }
     }
     /// Errors: [`Error::Sql`] for a part of a row.
     pub(crate) fn check(&self) -> Result<()> {
         match self.what {
             What::Select(many) | What::Lock(many) | What::Apart(many) => many.rows(&self.params).map(drop),
-            What::Numbers => Ok(()),
+            What::Numbers(_) => Ok(()),
         }
     }
     /// Whether it asks for nothing.
     pub(crate) fn is_empty(&self) -> bool {
-        self.params.is_empty() || matches!((self.what, &self.params[..]), (What::Numbers, [Param::Int(..=0)]))
+        self.params.is_empty() || matches!(self.what, What::Numbers(..=0))
     }
 }
 

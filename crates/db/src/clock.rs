@@ -1,6 +1,7 @@
 //! Time and ids: the only sources of either below the edge, both replaceable in tests.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
@@ -22,6 +23,9 @@ impl Clock for SystemClock {
 /// Makes UUIDv7 that grow within the process: 48 bits of milliseconds, a 26-bit counter that starts anew at a random
 /// place each millisecond, 48 random bits. Not for secrets.
 pub struct Ids {
+    /// Numbers of the installation that the one writer of SQLite has taken and not yet given; see
+    /// [`crate::Tx::take_numbers`].
+    pub(crate) numbers: Range<i64>,
     lane: u64,
     random: u64,
     last_ms: u64,
@@ -39,7 +43,7 @@ impl Ids {
     }
     /// A source that always gives the same ids for the same times.
     pub fn seeded(seed: u64) -> Ids {
-        Ids { lane: seed, random: seed, last_ms: 0, counter: 0 }
+        Ids { numbers: 0..0, lane: seed, random: seed, last_ms: 0, counter: 0 }
     }
     /// See [`crate::Tx::lane`].
     pub(crate) fn lane(&self) -> u64 {

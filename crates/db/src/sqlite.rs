@@ -296,7 +296,10 @@ fn checkpoint_loop(path: &Path, woken: &Receiver<()>, stepping: &Mutex<()>) {
 }
 
 /// Runs one group in one transaction, wakes its topics and answers every caller.
-fn group(conn: &Connection, mut units: Vec<Unit>, shared: &Shared, ids: &mut Ids) {
+///
+/// First without savepoints, which copy every page that is touched. Where part of it has to be undone by itself, all of it
+/// is undone and runs again with them.
+fn group(conn: &Connection, units: Vec<Unit>, shared: &Shared, ids: &mut Ids) {
     if units.is_empty() {
         return;
     }
@@ -307,32 +310,21 @@ fn group(conn: &Connection, mut units: Vec<Unit>, shared: &Shared, ids: &mut Ids
     if let Some(error) = shared.fault(Point::Begin) {
         return fail(units, error);
     }
-    if let Err(error) = execute(conn, "begin immediate", &[]) {
-        return fail(units, error);
-    }
-    let now = shared.clock.now();
-    let mut topics = 0;
-    let mut done: Vec<(Unit, Result<()>)> = Vec::with_capacity(units.len());
-    let alone = units.len() == 1;
-    units.reverse();
-    while let Some(unit) = units.pop() {
-        match run_unit(conn, unit, alone, now, ids, &mut topics) {
-            Ok(finished) => done.extend(finished),
-            Err((unit, error)) => {
-                let _ = execute(conn, "rollback", &[]);
-                units.reverse();
-                let all = done.into_iter().map(|(unit, _)| unit).chain([unit]).chain(units).collect();
-                return fail(all, error);
-            }
-        }
-    }
-    let joined = shared.joined(topics).and_then(|work| join(conn, &*work, now, ids, &mut topics));
+    let run = match run_group(conn, units, shared, ids, false) {
+        Err((units, Stopped::Undone)) => run_group(conn, units, shared, ids, true),
+        run => run,
+    };
+    let Group { done, joined, topics } = match run {
+        Ok(group) => group,
+        Err((units, Stopped::Broken(error))) => return fail(units, error),
+        Err((units, Stopped::Undone)) => return fail(units, Error::Sql("a savepoint undid too little".into())),
+    };
     let committed = match shared.fault(Point::BeforeCommit) {
         Some(error) => Err(error),
         None => execute(conn, "commit", &[]).map(drop),
     };
     if let Err(error) = committed {
-        let _ = execute(conn, "rollback", &[]);
+        let _ = undo(conn, "rollback", ids);
         let error = match error {
             Error::Unavailable(_) => error,
             other => Error::Unavailable(other.to_string()),
@@ -354,79 +346,144 @@ fn group(conn: &Connection, mut units: Vec<Unit>, shared: &Shared, ids: &mut Ids
     }
 }
 
-/// Runs what joins the group, inside a savepoint: its failure is not the group's. Should the savepoint itself fail, the
-/// commit says so.
-fn join(conn: &Connection, work: &Join, now: i64, ids: &mut Ids, topics: &mut u32) -> Option<AfterCommit> {
-    execute(conn, "savepoint joined", &[]).ok()?;
-    let mut tx = Tx::new(Read::new(Conn::Sqlite(conn), now), ids);
-    let ran = catch_unwind(AssertUnwindSafe(|| work(&mut tx)))
-        .unwrap_or_else(|panic| Err(Error::Panicked(panic_text(panic))))
-        .and_then(|after| tx.failed().map_or(Ok(after), |error| Err(error.clone())));
-    let signalled = tx.topics;
-    if let Err(error) = &ran {
-        tracing::error!(%error, "what joins each group failed and was undone");
-        let _ = execute(conn, "rollback to joined", &[]);
-    }
-    execute(conn, "release joined", &[]).ok()?;
-    *topics |= ran.as_ref().map_or(0, |_| signalled);
-    ran.ok()
+/// A group whose transaction waits for its commit.
+struct Group {
+    /// Units with what became of them.
+    done: Vec<(Unit, Result<()>)>,
+    joined: Option<AfterCommit>,
+    topics: u32,
 }
 
-type Finished = Vec<(Unit, Result<()>)>;
+/// Why a group did not come to its commit.
+enum Stopped {
+    /// Something failed that only a savepoint could have undone by itself.
+    Undone,
+    /// The transaction itself is broken.
+    Broken(Error),
+}
 
-/// Runs a unit inside a savepoint; one that fails as a whole is undone and its parts run one by one. The outer error
-/// means that the transaction itself is broken. A unit that is `alone` in its transaction needs no savepoint, which would
-/// copy every page it touches.
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Stopped {
+        Stopped::Broken(error)
+    }
+}
+
+/// Undoes all of a transaction, or what a savepoint covers. Numbers that were taken in it are none.
+fn undo(conn: &Connection, sql: &str, ids: &mut Ids) -> Result<()> {
+    ids.numbers = 0..0;
+    execute(conn, sql, &[]).map(drop)
+}
+
+/// Runs the units of a group, and what joins it, in a new transaction. Where it stopped nothing of that is left.
+fn run_group(
+    conn: &Connection,
+    mut units: Vec<Unit>,
+    shared: &Shared,
+    ids: &mut Ids,
+    savepoints: bool,
+) -> Result<Group, (Vec<Unit>, Stopped)> {
+    if let Err(error) = execute(conn, "begin immediate", &[]) {
+        return Err((units, Stopped::Broken(error)));
+    }
+    let now = shared.clock.now();
+    let mut group = Group { done: Vec::with_capacity(units.len()), joined: None, topics: 0 };
+    let mut stopped = None;
+    units.reverse();
+    while let Some(mut unit) = units.pop() {
+        match run_unit(conn, &mut unit, savepoints, now, ids, &mut group.topics) {
+            // It failed as a whole: its parts, one by one.
+            Ok(Err(_)) if unit.len() > 1 => units.extend(unit.split().into_iter().rev()),
+            Ok(result) => group.done.push((unit, result)),
+            Err(why) => {
+                units.push(unit);
+                stopped = Some(why);
+                break;
+            }
+        }
+    }
+    if let (None, Some(work)) = (&stopped, shared.joined(group.topics)) {
+        match join(conn, &*work, savepoints, now, ids, &mut group.topics) {
+            Ok(joined) => group.joined = joined,
+            Err(why) => stopped = Some(why),
+        }
+    }
+    let Some(why) = stopped else { return Ok(group) };
+    let _ = undo(conn, "rollback", ids);
+    units.reverse();
+    Err((group.done.into_iter().map(|(unit, _)| unit).chain(units).collect(), why))
+}
+
+/// Runs a unit, and undoes it if it failed.
 fn run_unit(
     conn: &Connection,
-    mut unit: Unit,
-    alone: bool,
+    unit: &mut Unit,
+    savepoints: bool,
     now: i64,
     ids: &mut Ids,
     topics: &mut u32,
-) -> Result<Finished, (Unit, Error)> {
-    if !alone && let Err(error) = execute(conn, "savepoint unit", &[]) {
-        return Err((unit, error));
+) -> Result<Result<()>, Stopped> {
+    let changes = conn.total_changes();
+    if savepoints {
+        execute(conn, "savepoint unit", &[])?;
     }
     let mut tx = Tx::new(Read::new(Conn::Sqlite(conn), now), ids);
     let ran = unit.run(&mut tx);
     let signalled = tx.topics;
     let result = match ran {
         Ran::Keep => {
-            if !alone && let Err(error) = execute(conn, "release unit", &[]) {
-                return Err((unit, error));
+            if savepoints {
+                execute(conn, "release unit", &[])?;
             }
             *topics |= signalled;
-            return Ok(vec![(unit, Ok(()))]);
+            return Ok(Ok(()));
         }
         Ran::Undo => Ok(()),
         Ran::Failed(error) => Err(error),
     };
     // A full disk or an I/O error may have ended the whole transaction already.
     if conn.is_autocommit() {
-        return Err((unit, Error::Unavailable("the transaction was ended by the database".into())));
+        return Err(Stopped::Broken(Error::Unavailable("the transaction was ended by the database".into())));
     }
-    let (undo, go_on) = if alone { ("rollback", "begin immediate") } else { ("rollback to unit", "release unit") };
-    if let Err(error) = execute(conn, undo, &[]).and_then(|_| execute(conn, go_on, &[])) {
-        return Err((unit, error));
+    if savepoints {
+        undo(conn, "rollback to unit", ids)?;
+        execute(conn, "release unit", &[])?;
+    } else if conn.total_changes() != changes {
+        return Err(Stopped::Undone);
     }
-    if result.is_err() && unit.len() > 1 {
-        let mut finished = Vec::with_capacity(unit.len());
-        let mut parts = unit.split();
-        parts.reverse();
-        while let Some(part) = parts.pop() {
-            match run_unit(conn, part, false, now, ids, topics) {
-                Ok(part) => finished.extend(part),
-                Err((part, error)) => {
-                    finished.into_iter().for_each(|(unit, _): (Unit, _)| unit.settle(Err(error.clone())));
-                    parts.into_iter().for_each(|unit| unit.settle(Err(error.clone())));
-                    return Err((part, error));
-                }
-            }
+    Ok(result)
+}
+
+/// Runs what joins the group. Inside a savepoint its failure is not the group's; should the savepoint itself fail, the commit
+/// says so.
+fn join(
+    conn: &Connection,
+    work: &Join,
+    savepoints: bool,
+    now: i64,
+    ids: &mut Ids,
+    topics: &mut u32,
+) -> Result<Option<AfterCommit>, Stopped> {
+    if savepoints && execute(conn, "savepoint joined", &[]).is_err() {
+        return Ok(None);
+    }
+    let mut tx = Tx::new(Read::new(Conn::Sqlite(conn), now), ids);
+    let ran = catch_unwind(AssertUnwindSafe(|| work(&mut tx)))
+        .unwrap_or_else(|panic| Err(Error::Panicked(panic_text(panic))))
+        .and_then(|after| tx.failed().map_or(Ok(after), |error| Err(error.clone())));
+    let signalled = tx.topics;
+    match ran {
+        Ok(after) => {
+            *topics |= signalled;
+            let released = !savepoints || execute(conn, "release joined", &[]).is_ok();
+            Ok(released.then_some(after))
         }
-        return Ok(finished);
+        Err(_) if !savepoints => Err(Stopped::Undone),
+        Err(error) => {
+            tracing::error!(%error, "what joins each group failed and was undone");
+            let _ = undo(conn, "rollback to joined", ids).and_then(|()| execute(conn, "release joined", &[]));
+            Ok(None)
+        }
     }
-    Ok(vec![(unit, result)])
 }
 
 /// A reader's loop over its own query-only connection.

@@ -7,6 +7,10 @@ use std::ops::{Deref, DerefMut};
 use uuid::Uuid;
 
 const LAST_NUMBER: &str = "update numbers set last = last + $1 returning last";
+/// A row that holds what memory knows.
+const KNOWN: &str = "select $1";
+/// Numbers taken at once on SQLite, at least: what the process has not given when it ends leaves a gap.
+const NUMBERS_AHEAD: i64 = 100;
 
 /// One connection, whichever driver it is of.
 pub(crate) enum Conn<'c> {
@@ -206,8 +210,22 @@ impl<'c> Tx<'c> {
             Conn::Sqlite(_) => asks.into_iter().try_for_each(|mut ask| match ask.what {
                 What::Lock(_) => Ok(()),
                 What::Select(many) | What::Apart(many) => self.many(many, &ask.params, &mut ask.each).map(drop),
-                What::Numbers => self.each(LAST_NUMBER, &ask.params, &mut ask.each),
+                What::Numbers(count) => {
+                    let last = self.last_number(count)?;
+                    self.each(KNOWN, &[last.into()], &mut ask.each)
+                }
             }),
         }
+    }
+    /// Takes `count` numbers of SQLite's one writer; the last of them.
+    fn last_number(&mut self, count: i64) -> Result<i64> {
+        if self.ids.numbers.end - self.ids.numbers.start < count {
+            let ahead = count.max(NUMBERS_AHEAD);
+            let last = self.read.opt(LAST_NUMBER, &[ahead.into()], |row| row.get::<i64>(0))?;
+            let end = 1 + last.ok_or_else(|| Error::Sql("there are no numbers".into()))?;
+            self.ids.numbers = end - ahead..end;
+        }
+        self.ids.numbers.start += count;
+        Ok(self.ids.numbers.start - 1)
     }
 }

@@ -241,7 +241,7 @@ impl Session {
         for Ask { what, params, each } in &mut asks {
             match *what {
                 What::Select(many) | What::Lock(many) => here.push((Given::Rows(many, params), each, 0)),
-                What::Numbers => here.push((Given::Row(NEXT_NUMBERS, params), each, 0)),
+                What::Numbers(_) => here.push((Given::Row(NEXT_NUMBERS, params), each, 0)),
                 What::Apart(many) => apart.push((Given::Rows(many, params), each)),
             }
         }

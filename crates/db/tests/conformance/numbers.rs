@@ -3,7 +3,7 @@
 use crate::support::*;
 use tieline_db::{Db, Error, Tx};
 
-on_both!(numbers_ascend, what_is_undone_breaks_no_order, writers_get_different_numbers);
+on_both!(numbers_ascend, what_is_undone_breaks_no_order, nobody_gets_one_again, writers_get_different_numbers);
 
 fn take(tx: &mut Tx, count: usize) -> Result<Vec<i64>, Error> {
     let mut numbers = tx.take_numbers(count)?;
@@ -32,6 +32,24 @@ fn what_is_undone_breaks_no_order(place: &Place) {
     assert!(matches!(refused, Err(Refusal::No)));
     let after = run(&db, |tx| tx.take_number()).unwrap();
     assert!(after > before, "{before} {after}");
+}
+
+fn nobody_gets_one_again(place: &Place) {
+    let mut all: Vec<i64> = Vec::new();
+    for _ in 0..2 {
+        let db = place.open();
+        for count in [1, 3000, 2, 150, 1] {
+            let refused = wait(write(&db, move |tx| {
+                take(tx, count)?;
+                insert(tx, 1)?;
+                Err::<(), _>(Refusal::No)
+            }));
+            assert!(matches!(refused, Err(Refusal::No)));
+            all.extend(run(&db, move |tx| take(tx, count)).unwrap());
+        }
+        db.close();
+    }
+    assert!(all.is_sorted_by(|a, b| a < b), "{all:?}");
 }
 
 fn writers_get_different_numbers(place: &Place) {
