@@ -148,6 +148,16 @@ async fn labels_and_definitions_are_changed() {
     let taken = refused(bridge.call("PUT", &path, Some(json!({"title": "late"}))).await, 422);
     assert_eq!(taken["message"], "Title has already been taken");
 
+    // Labels have no trees here: what hung below one that is deleted hangs where that hung.
+    let below = app.post("/v1/tags", json!({"name": "solid"})).await.expect(201);
+    let gold = app.get("/v1/tags").await.expect(200)["data"].as_array().unwrap().clone();
+    let gold = gold.iter().find(|tag| tag["slug"] == "gold").unwrap().clone();
+    let at = format!("/v1/tags/{}", below["id"].as_str().unwrap());
+    app.patch(&at, json!({"parentId": gold["id"]})).await.expect(200);
+    app.delete(&format!("/v1/tags/{}", gold["id"].as_str().unwrap())).await.expect(409);
+    assert!(bridge.call("DELETE", &path, None).await.status.is_success());
+    assert_eq!(app.get(&at).await.expect(200)["parentId"], Value::Null);
+
     let body = json!({"attribute_display_name": "Price", "attribute_key": "price", "attribute_display_type": "currency",
                       "attribute_model": "conversation_attribute", "attribute_description": "in reais"});
     let made = bridge.post("/custom_attribute_definitions", body).await;

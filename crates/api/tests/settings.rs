@@ -76,6 +76,75 @@ async fn a_tag_is_a_topic_unless_somebody_says_metadata() {
 }
 
 #[tokio::test]
+async fn tags_form_trees_of_one_type() {
+    let app = App::new().await;
+    let make = async |body: Value| app.post("/v1/tags", body).await;
+    let change = async |tag: &Value, body: Value| app.patch(&at("/v1/tags", tag), body).await;
+    let top = make(json!({"name": "Delivery", "type": "metadata"})).await.expect(201);
+    assert_eq!(top["parentId"], Value::Null);
+    let middle = make(json!({"name": "Late", "parentId": top["id"]})).await.expect(201);
+    assert_eq!((&middle["parentId"], &middle["type"]), (&top["id"], &json!("metadata")), "it has its parent's type");
+    let leaf = make(json!({"name": "A week late", "parentId": middle["id"], "type": "metadata"})).await.expect(201);
+    assert_eq!(app.get(&at("/v1/tags", &leaf)).await.expect(200)["parentId"], middle["id"]);
+
+    let other_type = make(json!({"name": "x", "parentId": middle["id"], "type": "topic"})).await;
+    assert_eq!(field_error(&other_type), names("/type", "not_allowed"));
+    let unknown = json!({"name": "x", "parentId": "tag_00000000000000000000000000000001"});
+    assert_eq!(field_error(&make(unknown).await), names("/parentId", "unknown_id"));
+    let bare = make(json!({"name": "x", "parentId": "late"})).await;
+    assert_eq!(field_error(&bare), names("/parentId", "invalid_value"));
+    for below in [&top, &middle, &leaf] {
+        let circle = change(&top, json!({"parentId": below["id"]})).await;
+        assert_eq!(field_error(&circle), names("/parentId", "not_allowed"));
+    }
+
+    // What is below has the type of its top, whether that changes or the branch moves.
+    assert_eq!(field_error(&change(&leaf, json!({"type": "topic"})).await), names("/type", "not_allowed"));
+    let renamed = change(&middle, json!({"name": "Too late"})).await.expect(200);
+    assert_eq!((&renamed["parentId"], &renamed["type"]), (&top["id"], &json!("metadata")), "a new name moves nothing");
+    change(&top, json!({"type": "topic"})).await.expect(200);
+    assert_eq!(app.get(&at("/v1/tags", &leaf)).await.expect(200)["type"], "topic");
+    let lifted = change(&middle, json!({"parentId": null, "type": "metadata"})).await.expect(200);
+    assert_eq!((&lifted["parentId"], &lifted["type"]), (&Value::Null, &json!("metadata")));
+    assert_eq!(app.get(&at("/v1/tags", &leaf)).await.expect(200)["type"], "metadata");
+    let back = change(&middle, json!({"parentId": top["id"]})).await.expect(200);
+    assert_eq!((&back["parentId"], &back["type"]), (&top["id"], &json!("topic")));
+    assert_eq!(app.get(&at("/v1/tags", &leaf)).await.expect(200)["type"], "topic");
+}
+
+#[tokio::test]
+async fn a_tree_of_tags_has_ten_levels() {
+    let app = App::new().await;
+    let mut line: Vec<Value> = Vec::new();
+    for level in 0..10 {
+        let parent = line.last().map(|tag| tag["id"].clone());
+        line.push(app.post("/v1/tags", json!({"name": format!("t{level}"), "parentId": parent})).await.expect(201));
+    }
+    let deeper = app.post("/v1/tags", json!({"name": "x", "parentId": line[9]["id"]})).await;
+    assert_eq!(field_error(&deeper), names("/parentId", "too_deep"));
+    // A branch of three fits below the seventh level and not below the eighth.
+    let branch = line[7].clone();
+    app.patch(&at("/v1/tags", &branch), json!({"parentId": null})).await.expect(200);
+    app.post("/v1/tags", json!({"name": "t7b", "parentId": line[6]["id"]})).await.expect(201);
+    let eighth =
+        app.post("/v1/tags", json!({"name": "t8", "slug": "t8b", "parentId": line[6]["id"]})).await.expect(201);
+    let deep = app.patch(&at("/v1/tags", &branch), json!({"parentId": eighth["id"]})).await;
+    assert_eq!(field_error(&deep), names("/parentId", "too_deep"));
+    app.patch(&at("/v1/tags", &branch), json!({"parentId": line[6]["id"]})).await.expect(200);
+
+    // One call takes a whole tree away, and nothing beside it.
+    let single = app.post("/v1/tags", json!({"name": "single"})).await.expect(201);
+    let refused = app.delete(&at("/v1/tags", &line[5])).await.expect(409);
+    assert_eq!(refused["code"], "tag_has_children");
+    app.delete(&format!("{}?cascade=maybe", at("/v1/tags", &line[5]))).await.expect(400);
+    app.delete(&format!("{}?cascade=true", at("/v1/tags", &line[1]))).await.expect(204);
+    let left = app.get("/v1/tags").await.expect(200);
+    let left: Vec<_> = left["data"].as_array().unwrap().iter().map(|tag| tag["id"].clone()).collect();
+    assert_eq!(left, [single["id"].clone(), line[0]["id"].clone()]);
+    app.delete(&at("/v1/tags", &line[0])).await.expect(204);
+}
+
+#[tokio::test]
 async fn a_deleted_tag_leaves_its_conversations() {
     let app = App::new().await;
     let tag = app.post("/v1/tags", json!({"name": "VIP"})).await.expect(201);

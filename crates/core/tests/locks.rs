@@ -15,11 +15,12 @@ use tieline_core::conversations::{
 use tieline_core::ctx::Ctx;
 use tieline_core::deliveries::{self, Attempt, Ended, FanOut, NewDelivery};
 use tieline_core::events::{Event, Frozen, feed, numbering};
-use tieline_core::ids::{ContactId, ConversationId, DeliveryId, EndpointId, InboxId, MessageId};
+use tieline_core::ids::{ContactId, ConversationId, DeliveryId, EndpointId, InboxId, MessageId, TagId};
 use tieline_core::inboxes::{self, Hook};
 use tieline_core::messages::direction::Direction;
 use tieline_core::messages::status::DeliveryStatus;
 use tieline_core::messages::{self, Author, NewMessage, Report};
+use tieline_core::tags::{self, Children};
 use tieline_core::tenants::{self, CreateTenant, Plan};
 use tieline_core::webhooks::{self, DisabledReason, Format, HealthRow, UpdateEndpoint};
 use tieline_core::{Error, Kind, MIGRATIONS, Result, timers};
@@ -35,7 +36,7 @@ const LABELS: usize = 5;
 /// Calls of each of the four callers of a pair.
 const CALLS: usize = 4;
 
-const VERBS: [&str; 24] = [
+const VERBS: [&str; 25] = [
     "a message lands",
     "open",
     "append",
@@ -50,6 +51,7 @@ const VERBS: [&str; 24] = [
     "look",
     "label",
     "label a contact",
+    "delete a label",
     "let rules act",
     "send again",
     "report",
@@ -222,6 +224,11 @@ impl Caller {
                     found.map(|contact| contacts::set_tags(tx, ctx, contact.id, &labels)).transpose()
                 })
                 .await
+            }
+            "delete a label" => {
+                let tag = self.one_of("select id from tags where tenant_id = $1 order by id desc limit 4").await;
+                let Some(id) = tag.map(TagId::from_uuid) else { return Ok(()) };
+                self.write(move |tx, ctx| tags::delete(tx, ctx, id, Children::Lift)).await
             }
             "let rules act" => {
                 self.write(|tx, _| numbering::advance(tx)).await?;

@@ -10,6 +10,7 @@ use tieline_core::fields::validate::{Entity, FieldType};
 use tieline_core::keys::scopes::Scopes;
 use tieline_core::keys::token::{Mode, Prefix, mint};
 use tieline_core::page::Page;
+use tieline_core::tags::Children;
 use tieline_core::tenants::{self, CreateTenant, Plan};
 use tieline_core::webhooks::Format;
 use tieline_core::{Error, MIGRATIONS, Result, fields, inboxes, keys, tags, teams, users};
@@ -109,8 +110,44 @@ async fn scenario(db: Db) {
     let update = tags::Update { description: Some(Some("d".into())), ..Default::default() };
     let changed = db.write(move |tx| tags::update(tx, &at, tag.id, &update)).await.expect("changes");
     assert_eq!((changed.description.as_deref(), changed.slug.as_str()), (Some("d"), "vip"));
+    // Each of some tags goes below the next at once, and the last below the first: no circle comes of it.
+    let mut ring = Vec::new();
+    for n in 0..CALLERS {
+        let (at, create) = (ctx.clone(), tags::Create { name: format!("ring {n}"), ..Default::default() });
+        ring.push(db.write(move |tx| tags::create(tx, &at, &create)).await.expect("a tag").id);
+    }
+    let (at, of) = (ctx.clone(), ring.clone());
+    let codes = race(&db, move |tx, caller| {
+        let below = of[(caller + 1) % CALLERS];
+        tags::update(tx, &at, of[caller], &tags::Update { parent: Some(Some(below)), ..Default::default() })
+    });
+    assert!(codes.await.contains(&"validation_error"), "one at least would have closed the ring or made it too deep");
+    let tree = db.read(move |read| tags::list(read, tenant, Page::first(100))).await.expect("tags");
+    for id in ring {
+        let of = |id| tree.iter().find(|tag| tag.id == id).and_then(|tag| tag.parent);
+        let line = std::iter::successors(Some(id), |id| of(*id)).take(tags::LEVELS + 1);
+        assert!(line.count() <= tags::LEVELS, "{tree:?}");
+    }
+
+    // A branch goes at once up to a thousand tags.
     let at = ctx.clone();
-    assert_eq!(race(&db, move |tx, _| tags::delete(tx, &at, tag.id)).await[0], "not_found");
+    let top = db.write(move |tx| {
+        let top = tags::create(tx, &at, &tags::Create { name: "wide".into(), ..Default::default() })?.id;
+        for n in 0..tags::BRANCH {
+            let name = format!("wide {n}");
+            tags::create(tx, &at, &tags::Create { name, parent: Some(top), ..Default::default() })?;
+        }
+        Ok::<_, Error>(top)
+    });
+    let top = top.await.expect("a thousand and one");
+    for (children, code) in [(Children::Delete, "tag_has_children"), (Children::Lift, "ok")] {
+        let at = ctx.clone();
+        let done = db.write(move |tx| tags::delete(tx, &at, top, children)).await;
+        assert_eq!(done.map_or_else(|error: Error| error.code, |()| "ok"), code);
+    }
+
+    let at = ctx.clone();
+    assert_eq!(race(&db, move |tx, _| tags::delete(tx, &at, tag.id, Children::Refuse)).await[0], "not_found");
 
     let at = ctx.clone();
     let codes = race(&db, move |tx, _| {

@@ -210,7 +210,8 @@ pub async fn delete_label(State(hub): State<Hub>, agent: Agent, Path((_, label))
     let ctx = agent.ctx();
     let done = hub.db.write(move |tx| {
         let id = tags::by_number(tx, ctx.tenant, label.0)?.id;
-        tags::delete(tx, &ctx, id)
+        // Its clients know no trees: what hangs below another label stays a label.
+        tags::delete(tx, &ctx, id, tags::Children::Lift)
     });
     done.await?;
     Ok(StatusCode::OK)

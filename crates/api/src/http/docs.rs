@@ -60,6 +60,7 @@ pub const ERROR_CODES: &[ErrorCode] = codes! {
     409 "already_set_up" "Already set up": "This installation has its first owner already.";
     409 "slug_taken" "Slug taken": "Another tenant has this slug.";
     409 "tag_exists" "Tag exists": "A tag has this slug already; `tagId` names it.";
+    409 "tag_has_children" "Tag has children": "There are tags below this one. Delete them first, or all at once with `?cascade=true`. A branch of more than 1,000 tags is moved and deleted by its parts.";
     409 "team_exists" "Team exists": "A team has this name already; `teamId` names it.";
     409 "user_exists" "User exists": "A user has this email already; `userId` names it.";
     409 "last_owner" "Last owner": "The tenant would be left without an active owner. Make somebody else an owner first.";
@@ -107,7 +108,7 @@ pub const FIELD_CODES: &[(&str, &str)] = &[
     ("too_short", "The text is too short or empty, or the list has too few items."),
     ("too_long", "The text has too many characters or bytes."),
     ("too_many", "The list has too many items, the object too many members."),
-    ("too_deep", "Free-form JSON is nested too deeply."),
+    ("too_deep", "Free-form JSON is nested too deeply, or a tree of tags has too many levels."),
     ("invalid_email", "The text is no email address."),
     ("invalid_phone", "The text is no phone number that can be kept."),
     ("invalid_slug", "A slug has lowercase letters a to z, digits and hyphens."),

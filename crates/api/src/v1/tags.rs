@@ -4,6 +4,7 @@ use super::shared::{self, name, nullable, refusal};
 use super::{Result, created};
 use crate::caller::Caller;
 use crate::http::fields;
+use crate::http::query;
 use crate::http::reply::{Json, NoContent, Page};
 use crate::http::request::{JsonBody, Path};
 use crate::hub::Hub;
@@ -12,7 +13,7 @@ use axum::response::Response;
 use std::borrow::Cow;
 use tieline_core::ids::TagId;
 use tieline_core::keys::scopes::Scope;
-use tieline_core::tags::{self, Tag, TagType, slug};
+use tieline_core::tags::{self, Children, Tag, TagType, slug};
 use tieline_wire::native::tag::TagView;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -32,6 +33,7 @@ pub fn router() -> OpenApiRouter<Hub> {
 
 /// A tag to make.
 #[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
 #[allow(dead_code)] // the document's side of what `create` reads
 pub struct CreateTagRequest {
     /// Lowercase letters, digits and hyphens; made from the name when missing. Never changes.
@@ -39,23 +41,31 @@ pub struct CreateTagRequest {
     slug: Option<String>,
     #[schema(min_length = 1, max_length = 100, example = "Late delivery")]
     name: String,
-    /// `topic` (the default): what a conversation is about. `metadata`: anything else about it.
+    /// `topic` (the default at the top of a tree): what a conversation is about. `metadata`: anything else about it.
     #[schema(rename = "type", pattern = "^(topic|metadata)$", example = "topic")]
     kind: Option<String>,
     #[schema(max_length = 500)]
     description: Option<String>,
+    /// The tag that it is a kind of. A tag has its parent's type; a tree has at most ten levels.
+    #[schema(example = "tag_019a3b1c5d2e7f008a1b2c3d4e5f6071")]
+    parent_id: Option<String>,
 }
 
 /// Changes of a tag; null clears.
 #[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
 #[allow(dead_code)]
 pub struct UpdateTagRequest {
     #[schema(nullable = false, min_length = 1, max_length = 100)]
     name: Option<String>,
+    /// Of a tag at the top of a tree; it becomes the type of all tags below it.
     #[schema(nullable = false, rename = "type", pattern = "^(topic|metadata)$", example = "metadata")]
     kind: Option<String>,
     #[schema(max_length = 500)]
     description: Option<String>,
+    /// Another parent, whose type it then has with all tags below it; null puts it at the top.
+    #[schema(example = "tag_019a3b1c5d2e7f008a1b2c3d4e5f6071")]
+    parent_id: Option<String>,
 }
 
 fn parse_slug(text: Cow<str>) -> std::result::Result<String, fields::Refusal> {
@@ -87,7 +97,8 @@ async fn create(State(hub): State<Hub>, caller: Caller, body: JsonBody) -> Resul
         slug: body.string("slug").parse(parse_slug).optional(),
         name: name(body.string("name"), NAME_LIMIT).required(),
         description: body.string("description").chars(..=DESCRIPTION_LIMIT).owned().optional(),
-        tag_type: body.one_of("type", &TYPES).or(TagType::Topic),
+        tag_type: body.one_of("type", &TYPES).optional(),
+        parent: body.id("parentId").optional(),
     })?;
     let render = |tag: &Tag| created(format!("/v1/tags/{}", tag.id), &TagView::from(tag));
     shared::once(&hub, &caller, &body.0, render, move |tx, ctx| tags::create(tx, ctx, &command)).await
@@ -122,6 +133,7 @@ async fn update(
         name: name(body.string("name"), NAME_LIMIT).not_null().optional(),
         description: nullable(body.string("description").chars(..=DESCRIPTION_LIMIT).owned().patch()),
         tag_type: body.one_of("type", &TYPES).not_null().optional(),
+        parent: nullable(body.id("parentId").patch()),
     })?;
     let ctx = caller.ctx();
     let tag = hub.db.write(move |tx| tags::update(tx, &ctx, id, &command)).await?;
@@ -130,14 +142,23 @@ async fn update(
 
 /// Delete a tag
 ///
-/// It is taken off every conversation, without an event for each.
+/// It is taken off every conversation, without an event for each. One that has tags below it is refused, unless `cascade` says
+/// that they go with it.
 #[utoipa::path(delete, path = "/v1/tags/{id}", tag = "Tags",
     operation_id = "delete_tag",
-    security(("key" = ["tags:write"])), params(("id" = String, Path)),
+    security(("key" = ["tags:write"])), params(("id" = String, Path),
+        ("cascade" = Option<bool>, Query, description = "Whether the tags below it are deleted too.")),
     responses((status = 204, description = "Deleted")))]
-async fn delete(State(hub): State<Hub>, caller: Caller, Path((id,)): Path<(TagId,)>) -> Result<NoContent> {
+async fn delete(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Path((id,)): Path<(TagId,)>,
+    RawQuery(query): RawQuery,
+) -> Result<NoContent> {
     caller.needs(Scope::TagsWrite)?;
+    let cascades = query::read(query.as_deref(), |query| query.boolean("cascade").or(false))?;
+    let children = if cascades { Children::Delete } else { Children::Refuse };
     let ctx = caller.ctx();
-    hub.db.write(move |tx| tags::delete(tx, &ctx, id)).await?;
+    hub.db.write(move |tx| tags::delete(tx, &ctx, id, children)).await?;
     Ok(NoContent)
 }

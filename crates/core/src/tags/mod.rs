@@ -4,12 +4,13 @@ pub mod slug;
 pub(crate) mod sql;
 mod write;
 
-pub use write::{Create, Look, Update, create, delete, look, of_labels, update};
+pub use write::{Children, Create, Look, Update, create, delete, look, of_labels, update};
 
 use crate::ids::{TagId, TenantId};
 use crate::page::Page;
 use crate::{Error, Result};
 use tieline_db::{Ask, Read, Row, Tx, params};
+use uuid::Uuid;
 
 /// What a tag is for (contract B7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +32,11 @@ impl TagType {
     }
 }
 
+/// Most levels of a tree of tags.
+pub const LEVELS: usize = 10;
+/// Most tags that are moved, retyped or deleted together.
+pub const BRANCH: usize = 1000;
+
 /// A tag of the tenant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tag {
@@ -44,8 +50,10 @@ pub struct Tag {
     pub name: String,
     /// What it is for.
     pub description: Option<String>,
-    /// What sort of tag it is.
+    /// What sort of tag it is; that of the tag at the top of its tree.
     pub tag_type: TagType,
+    /// The tag that it is a kind of.
+    pub parent: Option<TagId>,
     /// Its colour, as `#1f93ff`.
     pub color: String,
     /// Whether screens list it beside the queues.
@@ -122,6 +130,7 @@ pub(crate) fn tag(row: &Row) -> tieline_db::Result<Tag> {
         color: row.get(7)?,
         is_in_sidebar: row.get(8)?,
         tag_type: if row.get::<String>(9)? == "metadata" { TagType::Metadata } else { TagType::Topic },
+        parent: row.get::<Option<Uuid>>(10)?.map(TagId::from_uuid),
     })
 }
 

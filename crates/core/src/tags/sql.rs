@@ -10,7 +10,7 @@ pub static BY_SLUG: Many = Many::new(
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "select id, number, slug, name, description, created_at, updated_at, color, is_in_sidebar, type from tags ",
+            "select id, number, slug, name, description, created_at, updated_at, color, is_in_sidebar, type, parent_id from tags ",
             $rest
         )
     };
@@ -19,10 +19,21 @@ macro_rules! select {
 pub const GET: &str = select!("where tenant_id = $1 and id = $2");
 pub const BY_ONE_SLUG: &str = select!("where tenant_id = $1 and slug = $2");
 pub const LIST: &str = select!("where tenant_id = $1 and id < $2 order by id desc limit $3");
-pub const INSERT: &str = "insert into tags (tenant_id, id, slug, name, description, created_at, updated_at, number, type) \
-     values ($1, $2, $3, $4, $5, $6, $6, $7, $8) on conflict (tenant_id, slug) do nothing";
-pub const UPDATE: &str = "update tags set name = $3, description = $4, updated_at = $5, type = $6 \
+pub static CHILDREN: Many = Many::new(
+    "select id from tags where tenant_id = :tenant_id and parent_id = :parent_id and parent_id is not null",
+    &[("tenant_id", Ty::Int), ("parent_id", Ty::Uuid)],
+);
+pub const INSERT: &str = "insert into tags (tenant_id, id, slug, name, description, created_at, updated_at, number, type, \
+     parent_id) values ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9) on conflict (tenant_id, slug) do nothing";
+pub const UPDATE: &str = "update tags set name = $3, description = $4, updated_at = $5, type = $6, parent_id = $7 \
      where tenant_id = $1 and id = $2";
+pub static SET_TYPE: Many = Many::new(
+    "update tags set type = :type, updated_at = :now where tenant_id = :tenant_id and id = :id",
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid), ("type", Ty::Text), ("now", Ty::Int)],
+);
+/// Puts the children of a tag below another, or at the top.
+pub const LIFT: &str = "update tags set parent_id = $3, updated_at = $4 \
+     where tenant_id = $1 and parent_id = $2 and parent_id is not null";
 pub const DELETE_FROM_CONVERSATIONS: &str = "delete from conversation_tags where tenant_id = $1 and tag_id = $2";
 pub const DELETE_FROM_CONTACTS: &str = "delete from contact_tags where tenant_id = $1 and tag_id = $2";
 pub const DELETE: &str = "delete from tags where tenant_id = $1 and id = $2";
