@@ -202,6 +202,7 @@ pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running
         .body_limit(chatwoot::PUBLIC_MESSAGES_ROUTE, upload_body_limit(&hub))
         .body_limit(chatwoot::LANDING_ROUTE, upload_body_limit(&hub))
         .log(hub.requests().clone())
+        .draining(draining.clone())
         .around(router);
 
     let (stop, stopped) = watch::channel(false);

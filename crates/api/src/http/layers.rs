@@ -19,8 +19,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use http::{HeaderName, header};
+use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use http_body_util::BodyExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{any::Any, convert::Infallible, panic::AssertUnwindSafe, sync::Arc, task, time::Instant};
 use tieline_core::error::Error;
 use tower::{Layer, Service};
@@ -41,13 +42,20 @@ struct Settings {
     observer: Arc<dyn Observer>,
     body_limits: Vec<(&'static str, usize)>,
     log: Option<RequestLog>,
+    draining: Arc<AtomicBool>,
 }
 
 impl Edge {
     /// `public_url` (without a slash at its end) makes links in answers absolute; `observer` hears of every response.
     pub fn new(public_url: Option<&str>, observer: impl Observer) -> Edge {
         let public_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
-        Edge(Arc::new(Settings { public_url, observer: Arc::new(observer), body_limits: Vec::new(), log: None }))
+        Edge(Arc::new(Settings {
+            public_url,
+            observer: Arc::new(observer),
+            body_limits: Vec::new(),
+            log: None,
+            draining: Arc::default(),
+        }))
     }
 
     /// Gives the routes with this template a body limit of their own, in bytes; else it is [`BODY_LIMIT`].
@@ -59,6 +67,12 @@ impl Edge {
     /// Keeps what was asked with a credential in this log.
     pub fn log(mut self, log: RequestLog) -> Edge {
         Arc::make_mut(&mut self.0).log = Some(log);
+        self
+    }
+
+    /// While this holds, each answer closes its connection, so that a load balancer keeps none to a node that is about to stop.
+    pub fn draining(mut self, draining: Arc<AtomicBool>) -> Edge {
+        Arc::make_mut(&mut self.0).draining = draining;
         self
     }
 
@@ -107,6 +121,7 @@ where
         let language = Language::of(request.headers().get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()));
         let method = request.method().clone();
         let uri = request.uri().clone();
+        let version = request.version();
         let route = request.extensions().get::<MatchedPath>().cloned();
         let visit = Visit::default();
         request.extensions_mut().insert(id.clone());
@@ -134,6 +149,10 @@ where
             response.headers_mut().insert(X_REQUEST_ID, id.header());
             if let Some(visitor) = visit.visitor() {
                 visit::describe(&visitor.standing, response.headers_mut());
+            }
+            let keeps = version > Version::HTTP_11 || response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            if !keeps && settings.draining.load(Ordering::Relaxed) {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             let elapsed = started.elapsed();
             if let (Some(log), Some(visitor)) = (&settings.log, visit.visitor()) {

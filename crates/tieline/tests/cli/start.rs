@@ -2,7 +2,8 @@
 
 use crate::support::{Client, Ended, Place, Server, signal};
 use serde_json::json;
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
@@ -147,6 +148,8 @@ async fn until_the_load_balancer_has_looked_a_node_that_is_about_to_stop_takes_r
     let mut server = Server::start(command);
     let client = Client::new(&server.url, &key);
     assert_eq!(client.get("/readyz").await.0, 200);
+    let mut kept = Raw::connect(&server);
+    assert_eq!(kept.get("/healthz", "").header("connection"), None);
     signal(&server.child, "TERM");
     server.line_with("stopping: /readyz is 503, and requests are taken for 300s more");
     let (status, why) = client.get("/readyz").await;
@@ -154,6 +157,13 @@ async fn until_the_load_balancer_has_looked_a_node_that_is_about_to_stop_takes_r
     assert_eq!(client.get("/healthz").await.0, 200);
     let newly_connected = Client::new(&server.url, &key);
     assert_eq!(newly_connected.open("order-1").await.0, 201);
+    // A connection is not kept for a node that is about to stop, unless somebody talks on it.
+    assert_eq!(kept.get("/healthz", "").header("connection"), Some("close"));
+    assert!(kept.has_ended());
+    let mut kept = Raw::connect(&server);
+    let upgrade = "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                   sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    assert_eq!(kept.get("/cable", upgrade).header("connection"), Some("upgrade"));
     // A second signal ends that, and the server like a first one does.
     signal(&server.child, "TERM");
     assert!(server.child.wait().unwrap().success());
@@ -191,4 +201,35 @@ fn a_database_url_of_its_own_and_a_folder_that_is_made() {
     command.env("TIELINE_DATABASE_URL", format!("sqlite:{}", file.display()));
     assert!(Server::start(command).stop());
     assert!(file.exists());
+}
+
+/// A connection of which the test sees each byte.
+struct Raw(BufReader<TcpStream>);
+
+/// The head of an answer.
+struct Head(Vec<String>);
+
+impl Raw {
+    fn connect(server: &Server) -> Raw {
+        Raw(BufReader::new(TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap()))
+    }
+    fn get(&mut self, path: &str, headers: &str) -> Head {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: t\r\n{headers}\r\n");
+        self.0.get_mut().write_all(request.as_bytes()).unwrap();
+        let lines = self.0.by_ref().lines().map(Result::unwrap);
+        let head = Head(lines.take_while(|line| !line.is_empty()).collect());
+        let length = head.header("content-length").map_or(0, |length| length.parse().unwrap());
+        self.0.read_exact(&mut vec![0; length]).unwrap();
+        head
+    }
+    fn has_ended(&mut self) -> bool {
+        self.0.read(&mut [0]).unwrap() == 0
+    }
+}
+
+impl Head {
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.0.iter().filter_map(|line| line.split_once(": "));
+        headers.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
 }
