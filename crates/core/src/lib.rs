@@ -45,7 +45,8 @@ pub static MIGRATIONS: &[Migration] = &[
     Migration { version: 2, name: "api inbox", sql: include_str!("../migrations/0002_api_inbox.sql") },
     Migration { version: 3, name: "assignment", sql: include_str!("../migrations/0003_assignment.sql") },
     Migration { version: 4, name: "audit and lists", sql: include_str!("../migrations/0004_audit_and_lists.sql") },
-    Migration { version: 5, name: "tags", sql: include_str!("../migrations/0005_tags.sql") },
+    Migration { version: 5, name: "tag types", sql: include_str!("../migrations/0005_tag_types.sql") },
+    Migration { version: 6, name: "tag trees", sql: include_str!("../migrations/0006_tag_trees.sql") },
 ];
 
 pub use error::{Error, FieldError, Kind, Result};
