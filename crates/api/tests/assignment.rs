@@ -222,6 +222,10 @@ async fn teams_say_their_mode_on_v1() {
     assert_eq!((agent(&second).await, agent(&third).await), (of("Rui"), Value::Null));
     let changed = app.patch(&path, change(json!({"capacity": null}))).await.expect(200);
     assert_eq!(changed["assignment"], json!({"mode": "least_loaded", "capacity": null}));
+    app.patch(&path, change(json!({"capacity": 3}))).await.expect(200);
+    let cleared = app.patch(&path, change(Value::Null)).await.expect(200);
+    assert_eq!(cleared["assignment"], json!({"mode": "manual", "capacity": null}), "null clears");
+    app.patch(&path, change(json!({"mode": "least_loaded"}))).await.expect(200);
     desk.give().await;
     assert_ne!(agent(&third).await, Value::Null);
     for (assignment, pointer) in [

@@ -292,6 +292,10 @@ async fn merging_moves_everything_and_the_old_ids_answer() {
     for id in [&old, newer["id"].as_str().unwrap()] {
         let shown = app.get(&format!("{PATH}/{id}")).await.expect(200);
         assert_eq!((&shown["id"], &shown["mergedFrom"]), (&target["id"], &merged["mergedFrom"]));
+        for more in ["", "&externalReference=o"] {
+            let found = app.get(&format!("/v1/conversations?contactId={id}{more}")).await.expect(200);
+            assert_eq!(found["data"][0]["id"], opened["id"], "the old id finds what the contact has");
+        }
         app.delete(&format!("{PATH}/{id}")).await.expect(404);
     }
     let event = events(&app).await.pop().unwrap();

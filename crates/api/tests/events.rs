@@ -213,6 +213,28 @@ async fn a_stream_resumes_without_gap_or_repeat_while_others_write() {
 }
 
 #[tokio::test]
+async fn notes_and_what_only_other_formats_tell_stay_out_of_feed_and_stream() {
+    let app = App::new().await;
+    let mut reading = Reading::start(&app, &app.key, "", None).await;
+    let made = open(&app, &app.key, "a").await;
+    let path = format!("/v1/conversations/{}/notes", made["id"].as_str().unwrap());
+    app.post(&path, json!({"text": "between us"})).await.expect(201);
+    open(&app, &app.key, "b").await;
+    let mut names = Vec::new();
+    let page = app.get("/v1/events?limit=100").await.expect(200);
+    for event in page["data"].as_array().unwrap() {
+        names.push(reading.next().await.unwrap().name);
+        assert_eq!(event["type"], *names.last().unwrap());
+    }
+    assert!(
+        !names.is_empty() && !names.iter().any(|name| name == "note.added" || name.starts_with("inbox.")),
+        "{names:?}"
+    );
+    let all = app.get("/v1/events?types=*&limit=100").await.expect(200);
+    assert_eq!(all["data"], page["data"]);
+}
+
+#[tokio::test]
 async fn a_stream_shows_the_types_it_is_asked_for() {
     let app = App::new().await;
     open(&app, &app.key, "a").await;

@@ -93,8 +93,37 @@ async fn a_known_external_id_is_answered_with_what_is_there() {
     assert_ne!(again["text"], "third");
     let elsewhere = app.post(&path(&other, "/messages"), inbound("first", "m1")).await.expect(201);
     assert_ne!(elsewhere["id"], again["id"], "ids are unique in their conversation only");
+    // Ours with the number of theirs is another message: saying that it is there would swallow it.
+    let ours = json!({"direction": "outbound", "text": "Hi", "externalId": "m1"});
+    let taken = app.post(&to, ours).await.expect(409);
+    assert_eq!((&taken["code"], &taken["messageId"]), (&json!("external_id_exists"), &again["id"]));
     assert_eq!(log(&app).await.iter().filter(|event| event.1 == "message.received").count(), 4);
     assert_sequences(&app).await;
+}
+
+#[tokio::test]
+async fn who_says_nothing_says_no_message() {
+    let app = App::new().await;
+    let conversation = open(&app, "a", "email").await;
+    let to = path(&conversation, "/messages");
+    for (said, pointer) in [
+        (json!({"text": " \n"}), "/text"),
+        (json!({"html": "<script>x</script>"}), "/html"),
+        (json!({"text": "", "html": " "}), "/text"),
+        (json!({"attachments": []}), "/text"),
+    ] {
+        let mut body = said.clone();
+        body["direction"] = json!("outbound");
+        let problem = app.post(&to, body).await.expect(400);
+        let errors = problem["errors"].as_array().unwrap();
+        assert_eq!((errors.len(), &errors[0]["pointer"]), (1, &json!(pointer)), "{said}");
+    }
+    let picture = json!({"direction": "outbound", "html": "<img src=\"https://a.example/i.png\">"});
+    assert_eq!(app.post(&to, picture).await.expect(201)["text"], "");
+    let mut blank = json!({"externalReference": "b", "subject": "s", "contact": {"email": "b@example.com"}});
+    blank["outboundContext"] = json!({"originalMessage": " "});
+    let silent = app.post("/v1/conversations/outbound", blank).await.expect(201);
+    assert_eq!(app.get(&path(&silent, "/messages")).await.expect(200)["data"], json!([]));
 }
 
 #[tokio::test]

@@ -54,10 +54,10 @@ async fn the_ninth_digit_does_not_double_a_contact() {
     let with = |reference: &str, email: &str, phone: &str| json!({"externalReference": reference, "subject": "s", "contact": {"email": email, "phone": phone}});
     let first =
         app.post("/v1/conversations/outbound", with("a", "ana@example.com", "+5511987654321")).await.expect(201);
-    let second =
-        app.post("/v1/conversations/outbound", with("b", "other@example.com", "+551187654321")).await.expect(201);
+    let body = json!({"contact": {"phone": "+551187654321"}});
+    let second = app.post("/v1/conversations", body).await.expect(201);
     assert_eq!(first["contact"]["id"], second["contact"]["id"]);
-    assert_eq!(second["contact"]["email"], "ana@example.com", "nothing is overwritten");
+    assert_eq!(second["contact"]["phone"], "+5511987654321", "nothing is overwritten");
 }
 
 #[tokio::test]
@@ -150,6 +150,26 @@ async fn a_phone_of_somebody_else_stays_theirs() {
     assert_eq!((&both["contact"]["id"], &both["contact"]["phone"]), (&ana["contact"]["id"], &json!(null)));
     let found = app.get("/v1/contacts?phone=%2B5511987654321").await.expect(200);
     assert_eq!((&found["data"][0]["id"], found["data"].as_array().unwrap().len()), (&bia["contact"]["id"], 1));
+    // Nor does a phone that two share make one of them: what is said to Caio would go to Bia.
+    let caio = open("e", json!({"email": "caio@example.com", "name": "Caio", "phone": "+551187654321"})).await;
+    assert_ne!(caio["contact"]["id"], bia["contact"]["id"]);
+    assert_eq!(
+        (&caio["contact"]["name"], &caio["contact"]["email"], &caio["contact"]["phone"]),
+        (&json!("Caio"), &json!("caio@example.com"), &json!(null))
+    );
+    let one = app.get("/v1/contacts?phone=%2B5511987654321").await.expect(200);
+    assert_eq!((&one["data"][0]["id"], one["data"].as_array().unwrap().len()), (&bia["contact"]["id"], 1));
+    let app_user = |id: &str| json!({"contact": {"externalId": id, "phone": "+5511922223333"}});
+    let first = app.post("/v1/conversations", app_user("u1")).await.expect(201);
+    let second = app.post("/v1/conversations", app_user("u2")).await.expect(201);
+    assert_ne!(first["contact"]["id"], second["contact"]["id"]);
+    // Who is known by the phone alone may be whom an address comes for.
+    let known = app.post("/v1/conversations", json!({"contact": {"phone": "+5511944445555"}})).await.expect(201);
+    let named = open("f", json!({"email": "davi@example.com", "phone": "+5511944445555"})).await;
+    assert_eq!(
+        (&named["contact"]["id"], &named["contact"]["email"]),
+        (&known["contact"]["id"], &json!("davi@example.com"))
+    );
     let own = open("d", json!({"email": "ana@example.com", "phone": "+5511911112222"})).await;
     assert_eq!(own["contact"]["phone"], "+5511911112222", "what is empty is filled");
 }

@@ -379,6 +379,18 @@ async fn what_was_missed_while_off_is_replayed_in_order() {
         app.post("/v1/conversations/outbound", conversation(&format!("missed {number}"))).await.expect(201);
     }
     courier.run().await;
+    // A test that stands where an event does takes nothing from it.
+    let contacts = add(&app, "contacts", &receiver.url).await;
+    app.patch(&path(&contacts, ""), json!({"events": ["contact.created"], "isActive": false})).await.expect(200);
+    app.post("/v1/contacts", json!({"email": "lost@example.com"})).await.expect(201);
+    app.post(&path(&contacts, "/test"), json!({})).await.expect(202);
+    courier.run().await;
+    let on = app.patch(&path(&contacts, ""), json!({"isActive": true})).await.expect(200);
+    assert_eq!(on["missedEvents"]["count"], 1);
+    let missed = json!({"since": on["missedEvents"]["since"]});
+    assert_eq!(app.post(&path(&contacts, "/replay"), missed).await.expect(202)["count"], 1);
+    courier.run().await;
+    app.delete(&path(&contacts, "")).await.expect(204);
     assert_eq!(replay(start.clone()).await.expect(409)["code"], "webhook_inactive");
 
     receiver.answer(&[], 200);

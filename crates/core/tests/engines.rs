@@ -69,8 +69,10 @@ async fn scenario(db: &Db) -> Vec<String> {
     let tenant = db.write(move |tx| tenants::create(tx, None, &make)).await.expect("a tenant").id;
     let first = start(db, command(tenant, "a", "ana@example.com", Some("+5511987654321"))).await.expect("starts");
     assert_eq!((first.conversation.number, first.ignored_tags.as_slice()), (1, ["none".to_owned()].as_slice()));
-    // The ninth digit and the address lead to the same contact; the taken reference leaves no trace.
-    let second = start(db, command(tenant, "b", "other@example.com", Some("+551187654321"))).await.expect("starts");
+    // The phone without the ninth digit leads to the same contact; the taken reference leaves no trace.
+    let phone = Customer::Found(Upsert { phone: Some("+551187654321".into()), ..Upsert::default() });
+    let second = StartOutbound { contact: phone, ..command(tenant, "b", "", None) };
+    let second = start(db, second).await.expect("starts");
     assert_eq!(second.conversation.contact.id, first.conversation.contact.id);
     let again = start(db, command(tenant, "a", "new@example.com", None)).await.expect_err("the reference is taken");
     assert_eq!(again.code, "external_reference_exists");

@@ -118,8 +118,8 @@ async fn caller(db: Db, ctx: Ctx, seed: u64, shared: Vec<ConversationId>) -> Tol
         match rng.below(9) {
             0..=2 => {
                 let inbound = rng.chance(50);
-                let external = rng.chance(30).then(|| format!("m{}", rng.below(20)));
-                let direction = if inbound { Direction::Inbound } else { Direction::Outbound };
+                let (direction, whose) = if inbound { (Direction::Inbound, "m") } else { (Direction::Outbound, "o") };
+                let external = rng.chance(30).then(|| format!("{whose}{}", rng.below(20)));
                 let command = Append { ctx, once: None, conversation: id, message: message(direction, external) };
                 match db.submit::<AppendVerb>(command).await.expect("appends") {
                     Reply::Done(said) if !said.existing => {

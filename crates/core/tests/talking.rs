@@ -2,7 +2,7 @@
 //! on both engines.
 
 use proptest::prelude::*;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tieline_core::contacts::Upsert;
@@ -173,7 +173,8 @@ struct Model {
     until: Option<i64>,
     engagement: Option<Engagement>,
     reopened: i64,
-    known: HashSet<u8>,
+    /// By external id, whether the customer said it.
+    known: HashMap<u8, bool>,
     events: Vec<&'static str>,
     followers: usize,
 }
@@ -197,9 +198,13 @@ impl Model {
     fn step(&mut self, step: Step) -> Result<(), &'static str> {
         let archived = self.status == Status::Archived;
         match step {
-            Step::Hear(id) | Step::Say(id) if id.is_some_and(|id| self.known.contains(&id)) => {}
+            Step::Hear(Some(id)) | Step::Say(Some(id)) if self.known.contains_key(&id) => {
+                if self.known[&id] != matches!(step, Step::Hear(_)) {
+                    return Err("external_id_exists");
+                }
+            }
             Step::Hear(id) => {
-                self.known.extend(id);
+                self.known.extend(id.map(|id| (id, true)));
                 if archived && !self.api {
                     self.followers += 1;
                 } else {
@@ -210,7 +215,7 @@ impl Model {
             }
             Step::Say(_) | Step::Ai | Step::Note if archived => return Err("conversation_archived"),
             Step::Say(id) => {
-                self.known.extend(id);
+                self.known.extend(id.map(|id| (id, false)));
                 self.events.push("message.sent");
                 self.engagement = Some(Engagement::Engaged);
             }
@@ -246,7 +251,7 @@ async fn play(api: bool, steps: Vec<Step>) {
         until: None,
         engagement: None,
         reopened: 0,
-        known: HashSet::new(),
+        known: HashMap::new(),
         events: vec!["conversation.created"],
         followers: 0,
     };

@@ -24,7 +24,7 @@ pub struct Migration {
 /// Errors: as [`crate::Db::open`].
 pub fn schema_version(target: &Target) -> Result<i64> {
     match target {
-        Target::Sqlite(path) if !path.exists() => Ok(0),
+        Target::Sqlite(path) if path.try_exists().is_ok_and(|exists| !exists) => Ok(0),
         Target::Sqlite(path) => census(path).map(|census| census.schema_version),
         Target::Postgres(url) => postgres::schema_version(url),
     }

@@ -382,6 +382,13 @@ impl Move {
                 if let Some(source) = source.as_ref().filter(|source| source.finished_at.is_some()) {
                     return refuse(format!("{from_name} was moved to {} already", source.other));
                 }
+                // Two whole copies would both be served, and send each webhook twice.
+                if let Some(source) = source.as_ref().filter(|source| source.other != *to_name) {
+                    return refuse(format!(
+                        "{from_name} is being moved to {}: finish that, or give it up with `tieline serve --reopen`",
+                        source.other
+                    ));
+                }
                 if let Some(table) = holding(&to, &ours).await? {
                     return refuse(format!("{to_name} is not empty: there are rows in {table}"));
                 }

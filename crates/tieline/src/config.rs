@@ -289,8 +289,10 @@ fn checked(values: BTreeMap<&'static str, (String, Origin)>, warnings: Vec<Strin
     };
     let public_url = given("public_url").map(|url| url.trim_end_matches('/').to_owned());
     if let Some(url) = &public_url {
-        let parsed = url::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        parsed.ok_or_else(|| wrong("public_url", format!("must be an http or https address, not {url:?}")))?;
+        http_url(url).map_err(|why| wrong("public_url", why))?;
+    }
+    if let Some(url) = given("s3_endpoint") {
+        http_url(&url).map_err(|why| wrong("s3_endpoint", why))?;
     }
     let drain = match (given("drain_time"), &database) {
         (Some(_), _) => duration("drain_time")?,
@@ -454,6 +456,20 @@ impl fmt::Display for Settings {
     }
 }
 
+/// Checks an address that others are appended to.
+fn http_url(text: &str) -> Result<(), String> {
+    let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let url = url.ok_or_else(|| format!("must be an http or https address, not {text:?}"))?;
+    // Not shown: there may be a password in it.
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must hold no user and no password".into());
+    }
+    match url.query().or(url.fragment()) {
+        Some(_) => Err(format!("must end with its path, without ? and #, not {text:?}")),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -532,6 +548,21 @@ mod tests {
                 "",
                 &[("TIELINE_WEBHOOK_DISABLE_AFTER", "0")],
                 "TIELINE_WEBHOOK_DISABLE_AFTER must be a number from 1 to 1000000",
+            ),
+            (
+                "",
+                &[("TIELINE_PUBLIC_URL", "https://example.com/a?q=1")],
+                "TIELINE_PUBLIC_URL must end with its path, without ? and #, not \"https://example.com/a?q=1\"",
+            ),
+            (
+                "",
+                &[("TIELINE_PUBLIC_URL", "https://ana:secret@example.com")],
+                "TIELINE_PUBLIC_URL must hold no user and no password",
+            ),
+            (
+                "",
+                &[("TIELINE_S3_ENDPOINT", "minio.local:9000")],
+                "TIELINE_S3_ENDPOINT must be an http or https address, not \"minio.local:9000\"",
             ),
             (
                 "",

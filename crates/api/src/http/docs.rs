@@ -57,6 +57,7 @@ pub const ERROR_CODES: &[ErrorCode] = codes! {
     409 "contact_exists" "Contact exists": "A contact has this identifier already; `contactId` names it.";
     409 "contact_in_use" "Contact in use": "The contact has conversations and stays. Merge it into another one instead.";
     409 "inbox_in_use" "Inbox in use": "The inbox has conversations and stays.";
+    409 "external_id_exists" "External id exists": "A message in the other direction has this `externalId`; `messageId` names it.";
     409 "already_set_up" "Already set up": "This installation has its first owner already.";
     409 "slug_taken" "Slug taken": "Another tenant has this slug.";
     409 "tag_exists" "Tag exists": "A tag has this slug already; `tagId` names it.";

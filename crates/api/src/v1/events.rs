@@ -149,9 +149,10 @@ pub(crate) fn types(q: &Query) -> Vec<String> {
     q.text("types").parse(parse).optional().unwrap_or_default()
 }
 
-/// Whether an event of this name is asked for.
+/// Whether an event of this name is asked for: without types, what an endpoint for `*` hears.
 pub(crate) fn asked_for(types: &[String], name: &str) -> bool {
-    types.is_empty() || types.iter().any(|one| one == "*" || one == name)
+    let hears = |one: &str| Format::Native.hears(one, name);
+    if types.is_empty() { hears("*") } else { types.iter().any(|one| hears(one)) }
 }
 
 /// List events

@@ -160,13 +160,15 @@ pub(super) fn message(
         None => direction.required(),
     };
     let (text, html) = content(body, "text", "html");
-    let missing = |name| body.raw(name).optional().is_none();
     let attachments = files(hub, body, pointer);
     // A list that was refused is one error, not two.
     let empty = |raw: &RawValue| raw.get().bytes().filter(|b| !b.is_ascii_whitespace()).eq(*b"[]");
     let no_files = body.raw("attachments").optional().is_none_or(empty);
-    if text.is_none() && missing("text") && missing("html") && no_files {
-        body.refuse("text", fields::Refusal::new("required", "is required unless there is html or an attachment"));
+    if text.is_none() && no_files {
+        // Where the member is wrong in itself, that is the one error.
+        let given = |name| body.raw(name).optional().is_some();
+        let name = if given("html") && !given("text") { "html" } else { "text" };
+        body.refuse(name, fields::Refusal::new("required", "must say something unless there is html or an attachment"));
     }
     let author = body.object("author").optional();
     NewMessage {

@@ -25,6 +25,7 @@ pub struct Problem {
     /// Every wrong field, for `validation_error`.
     errors: Option<Vec<ProblemField>>,
     conversation_id: Option<String>,
+    message_id: Option<String>,
     attachment_id: Option<String>,
     contact_id: Option<String>,
     tag_id: Option<String>,

@@ -3,7 +3,7 @@
 use super::shared::{self, name, nullable};
 use super::{Result, created};
 use crate::caller::Caller;
-use crate::http::fields::{self, Object};
+use crate::http::fields::{self, Object, Patch};
 use crate::http::reply::{Json, NoContent, Page};
 use crate::http::request::{JsonBody, Path};
 use crate::hub::Hub;
@@ -62,7 +62,11 @@ pub struct AssignmentRequest {
 
 /// Mode and capacity, as far as a request names them.
 fn assignment(body: &Object) -> (Option<Mode>, Option<Option<i64>>) {
-    let Some(assignment) = body.object("assignment").optional() else { return (None, None) };
+    let assignment = match body.object("assignment").patch() {
+        Patch::Set(assignment) => assignment,
+        Patch::Clear => return (Some(Mode::default()), Some(None)),
+        Patch::Keep => return (None, None),
+    };
     let mode = assignment.one_of("mode", &Mode::ALL).not_null().optional();
     (mode, nullable(assignment.integer("capacity").within(1..=CAPACITY_LIMIT).patch()))
 }
@@ -81,7 +85,7 @@ pub struct UpdateTeamRequest {
     member_ids: Option<Vec<String>>,
     #[schema(nullable = false)]
     is_default: Option<bool>,
-    /// Members that are not given stay.
+    /// Members that are not given stay; null is by hand again, without a capacity.
     assignment: Option<AssignmentRequest>,
 }
 

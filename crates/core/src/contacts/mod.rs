@@ -131,7 +131,7 @@ pub fn detail(read: &mut Read, tenant: TenantId, id: ContactId) -> Result<Detail
 }
 
 /// The contact that answers for this id.
-fn resolve(read: &mut Read, tenant: TenantId, id: ContactId) -> Result<ContactId> {
+pub fn resolve(read: &mut Read, tenant: TenantId, id: ContactId) -> Result<ContactId> {
     let alias = read.opt(sql::ALIAS, &params![tenant.0, id.0], |row| row.get(0))?;
     Ok(alias.map_or(id, ContactId::from_uuid))
 }

@@ -1,7 +1,7 @@
 //! Find or make the contact behind an incoming conversation.
 //!
-//! The handles of a request are tried in order: external id, email, phone; the first one that somebody owns decides. On a
-//! match only empty members are filled and unclaimed handles added: nothing is overwritten, and contacts are never merged
+//! The handles of a request are tried in order: external id, email, phone; the first one that somebody owns decides. A phone,
+//! which people share, does not make one of two who are known by different ids or addresses. On a match only empty members are filled and unclaimed handles added: nothing is overwritten, and contacts are never merged
 //! because a phone belongs to somebody else (contract D3.5).
 
 use super::{Contact, contact, email, handle, phone, sql};
@@ -91,7 +91,11 @@ impl<'c> Owners<'c> {
         (0..self.commands.len()).filter_map(|at| Some((self.commands[at].1.tenant, self.owner(at)?.id)))
     }
     fn owner(&self, at: usize) -> Option<&Contact> {
-        self.keyed[at].iter().find_map(|(kind, ..)| self.owned.get(&(self.commands[at].0, *kind)))
+        let (index, _, upsert) = &self.commands[at];
+        let owner = |kind: &'static str| self.owned.get(&(*index, kind));
+        self.keyed[at]
+            .iter()
+            .find_map(|(kind, ..)| owner(kind).filter(|owner| *kind != handle::PHONE || is_nobody_else(owner, upsert)))
     }
     fn is_free(&self, at: usize, kind: &'static str) -> bool {
         !self.owned.contains_key(&(self.commands[at].0, kind))
@@ -118,6 +122,12 @@ impl<'c> Owners<'c> {
         }
         Ok(())
     }
+}
+
+/// Whether the owner of a phone may be whom a request means that gives an external id or an email address nobody has yet.
+fn is_nobody_else(owner: &Contact, upsert: &Upsert) -> bool {
+    let is_open = |given: &Option<String>, known: &Option<String>| given.is_none() || known.is_none();
+    is_open(&upsert.email, &owner.email) && is_open(&upsert.external_id, &owner.external_id)
 }
 
 /// Upserts the contact of each command, in order. The handles of different commands do not meet in one set, so none sees
@@ -147,7 +157,7 @@ pub(crate) fn upsert_many(
                     number: numbers.take()?,
                     name: upsert.display_name(),
                     email: upsert.email.clone(),
-                    phone: upsert.phone.clone(),
+                    phone: upsert.phone.clone().filter(|_| owners.is_free(at, handle::PHONE)),
                     external_id: upsert.external_id.clone(),
                     custom_fields: "{}".into(),
                     metadata: "{}".into(),

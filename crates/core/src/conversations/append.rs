@@ -51,7 +51,8 @@ pub struct Appended {
 
 /// The set verb behind [`Append`].
 ///
-/// Errors: `not_found`; `conversation_archived` for a message of ours or a note; `validation_error` at `/author/id` for an
+/// Errors: `not_found`; `conversation_archived` for a message of ours or a note; `external_id_exists` (with `messageId`) for an
+/// external id that a message the other way has; `validation_error` at `/author/id` for an
 /// author who is no user of the tenant, or at an attachment that is no upload; `attachment_taken`; `merge_chain_too_long`; `idempotency_key_reused`.
 pub struct AppendVerb;
 
@@ -257,6 +258,13 @@ impl<'c> Set<'c> {
         if let Some(id) = &cmd.message.external_id
             && let Some((holder, said)) = self.known.get(&(asked, id.clone()))
         {
+            let known = match said {
+                Said::Here(at) => &self.written[*at].1,
+                Said::Before(message) => message,
+            };
+            if known.direction != cmd.message.direction {
+                return Ok(Err(external_id_taken(known)));
+            }
             self.outcomes.push(Done { index, asked, holder: *holder, said: said.clone(), existing: true });
             return Ok(Ok(()));
         }
@@ -398,6 +406,12 @@ impl<'c> Set<'c> {
 pub(super) fn inbox_team(tx: &mut Tx, tenant: TenantId, inbox: InboxId) -> Result<Option<TeamId>> {
     let team = tx.opt(sql::LANDING_TEAM, &params![tenant.0, inbox.0], |row| row.get::<Option<_>>(0))?.flatten();
     Ok(team.map(TeamId::from_uuid))
+}
+
+/// To answer with a message of the other direction would swallow this one.
+fn external_id_taken(known: &Message) -> Error {
+    let detail = "A message in the other direction has this externalId in the conversation; give each message its own.";
+    Error::conflict("external_id_exists", detail).with("messageId", known.id)
 }
 
 /// 409: we write to an archived conversation.

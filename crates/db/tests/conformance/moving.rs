@@ -117,6 +117,18 @@ fn every_row_arrives_between_all_engines() {
         run(&from, moving::reopen).unwrap();
         assert_eq!(mark(&from), None);
         assert_eq!(refused(wait(whole(&from, &to))), "the new one is not empty: there are rows in alone");
+        // One that has begun goes to its target and to no other, or there would be two to serve.
+        let (half_place, other_place) = (place(to_postgres), place(from_postgres));
+        let (half, other) = (open(&half_place), open(&other_place));
+        drop(wait(Move::begin(from.clone(), half.clone(), names())).unwrap());
+        let elsewhere = [NAMES[0].to_owned(), "another".to_owned()];
+        let twice = wait(Move::begin(from.clone(), other.clone(), elsewhere)).map(drop);
+        let told =
+            "the old one is being moved to the new one: finish that, or give it up with `tieline serve --reopen`";
+        assert_eq!(refused(twice.map(|()| 0)), told);
+        assert_eq!((mark(&other), wait(whole(&from, &half)).unwrap()), (None, rows as u64));
+        half.close();
+        other.close();
         from.close();
         to.close();
     }

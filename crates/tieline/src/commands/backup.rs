@@ -79,7 +79,8 @@ pub async fn run(settings: &Settings, file: &Path) -> anyhow::Result<()> {
 }
 
 fn write(database: &Path, stored: &Attachments, target: &Path) -> anyhow::Result<Manifest> {
-    if !database.exists() {
+    let found = database.try_exists().with_context(|| format!("cannot look for {}", database.display()))?;
+    if !found {
         bail!("there is no database at {}", database.display());
     }
     if target.exists() {

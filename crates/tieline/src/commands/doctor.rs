@@ -107,7 +107,8 @@ fn database(database: &Target, version: &tieline_db::Result<i64>) -> Finding {
     };
     let known = MIGRATIONS.last().map_or(0, |step| step.version);
     let sound = match database {
-        Target::Sqlite(path) if !path.exists() => {
+        // Where it may not be looked for, it is read and says so.
+        Target::Sqlite(path) if path.try_exists().is_ok_and(|exists| !exists) => {
             return Warn(format!("{name} does not exist yet; the first start makes it"));
         }
         Target::Sqlite(path) => match (problems(path), census(path)) {
@@ -133,7 +134,7 @@ fn database(database: &Target, version: &tieline_db::Result<i64>) -> Finding {
 
 async fn files(settings: &Settings) -> Finding {
     match &settings.attachments {
-        Attachments::Folder(folder) if !folder.exists() => {
+        Attachments::Folder(folder) if folder.try_exists().is_ok_and(|exists| !exists) => {
             Fine(format!("{} is made by the first start", folder.display()))
         }
         Attachments::Folder(folder) => match tempfile::Builder::new().prefix(".tieline-doctor-").tempfile_in(folder) {

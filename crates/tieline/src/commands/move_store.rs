@@ -58,7 +58,8 @@ pub async fn run(settings: &Settings, from: &str, to: &str, json: bool) -> anyho
          What is next:\n\
          - Set TIELINE_DATABASE_URL to the new store, on every node, and start. Sending {sending}.\n\
          - Keep the secret key: the same secret.key or TIELINE_SECRET_KEY opens the new store, on every node.\n\
-         - Attachments were not touched: every node needs the folder {} under its own TIELINE_DATA_DIR.\n\
+         - Attachments were not touched: one node needs the folder {} under its TIELINE_DATA_DIR, several \
+         share one TIELINE_ATTACHMENTS_URL (docs/scaling.md).\n\
          - `serve` refuses the old store now. Should you need it again, `tieline serve --reopen` takes it back; what was \
          written to the new one since is not in it.",
         sums.len(),

@@ -25,22 +25,38 @@ fn a_folder_that_cannot_be_written_is_one_line() {
     let data = place.data();
     std::fs::create_dir(&data).unwrap();
     std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o555)).unwrap();
-    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let mut command = place.command(&["serve"]);
-    if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
-        // Permissions do not hold root back: run it as nobody, from where nobody can reach it.
-        let program = place.path().join("tieline");
-        std::fs::copy(env!("CARGO_BIN_EXE_tieline"), &program).unwrap();
-        command = Command::new(program);
-        command.arg("serve").current_dir(place.path()).env_clear().uid(65534).gid(65534);
-        command.env("TIELINE_DATA_DIR", &data).env("TIELINE_LISTEN", "127.0.0.1:0");
-    }
-    let ended: Ended = command.output().unwrap().into();
+    let ended: Ended = held_back(&place, "serve").output().unwrap().into();
     let expected = format!(
         "cannot write to the data folder {}: make it writable for this user, or set TIELINE_DATA_DIR: Permission denied (os error 13)",
         data.display()
     );
     assert_eq!(ended.refusal(), expected);
+}
+
+/// A command that permissions hold back: nobody's, where this is root's.
+fn held_back(place: &Place, name: &str) -> Command {
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return place.command(&[name]);
+    }
+    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let program = place.path().join("tieline");
+    std::fs::copy(env!("CARGO_BIN_EXE_tieline"), &program).unwrap();
+    let mut command = Command::new(program);
+    command.arg(name).current_dir(place.path()).env_clear().uid(65534).gid(65534);
+    command.env("TIELINE_DATA_DIR", place.data()).env("TIELINE_LISTEN", "127.0.0.1:0");
+    command
+}
+
+#[test]
+fn what_may_not_be_looked_at_is_not_called_missing() {
+    let place = Place::new();
+    place.run(&["migrate"]).ok();
+    std::fs::set_permissions(place.data(), std::fs::Permissions::from_mode(0o000)).unwrap();
+    let doctor: Ended = held_back(&place, "doctor").output().unwrap().into();
+    let backup: Ended = held_back(&place, "backup").arg("to.tar").output().unwrap().into();
+    std::fs::set_permissions(place.data(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(!doctor.stdout.contains("does not exist yet") && !doctor.stdout.contains("made by"), "{}", doctor.stdout);
+    assert!(backup.refusal().starts_with("cannot look for "));
 }
 
 #[test]

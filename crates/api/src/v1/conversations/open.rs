@@ -173,7 +173,8 @@ pub struct OpenRequest {
     metadata: Option<Map<String, Value>>,
 }
 
-/// The customer, by `id` or by at least one of the other three; found by the first that somebody has, or made.
+/// The customer, by `id` or by at least one of the other three; found by the first that somebody has, or made. A phone alone
+/// does not decide against another `externalId` or `email`: people share phones.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[allow(dead_code)]
@@ -216,7 +217,9 @@ pub(crate) fn content(object: &Object<'_, '_>, text: &str, html: &str) -> (Optio
     let sanitise = |text: std::borrow::Cow<str>| html::sanitise(&text, "").map_err(refusal);
     let markup = object.string(html).bytes(..=html::HTML_LIMIT).parse(sanitise).optional();
     let text = text.or_else(|| markup.as_ref().map(|html| html.to_text()));
-    (text, markup.map(|html| html.into_string()))
+    let markup = markup.map(|html| html.into_string()).filter(|html| !html.trim().is_empty());
+    // White space alone says nothing; a picture does, which has no text.
+    (text.filter(|text| markup.is_some() || !text.trim().is_empty()), markup)
 }
 
 /// `sentAt`, microseconds UTC; at most [`SENT_AHEAD_US`] ahead of our clock.

@@ -9,6 +9,7 @@ use crate::http::request::Path;
 use crate::hub::Hub;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
+use tieline_core::contacts;
 use tieline_core::conversations::channel::Channel;
 use tieline_core::conversations::status::{Engagement, Status};
 use tieline_core::conversations::{self, AgentFilter, Conversation, Filter, Sort};
@@ -88,12 +89,16 @@ async fn list(State(hub): State<Hub>, caller: Caller, RawQuery(text): RawQuery) 
     let tenant = caller.tenant();
     let Asked { filter, reference, sort, limit, after } = asked(text.as_deref(), tenant.0)?;
     let after = after.map(|cursor| (cursor.key, cursor.id));
-    let rows = hub.db.read(move |read| match reference {
-        Some(reference) => {
-            let found = conversations::by_reference(read, tenant, &reference)?;
-            Ok::<Vec<_>, Error>(found.into_iter().filter(|found| filter.admits(found)).collect())
+    let rows = hub.db.read(move |read| {
+        let contact = filter.contact.map(|id| contacts::resolve(read, tenant, id)).transpose()?;
+        let filter = Filter { contact, ..filter };
+        match reference {
+            Some(reference) => {
+                let found = conversations::by_reference(read, tenant, &reference)?;
+                Ok::<Vec<_>, Error>(found.into_iter().filter(|found| filter.admits(found)).collect())
+            }
+            None => conversations::list(read, tenant, &filter, sort, after, limit as i64 + 1),
         }
-        None => conversations::list(read, tenant, &filter, sort, after, limit as i64 + 1),
     });
     let rows = rows.await?;
     let cursor = |row: &&Conversation| {
