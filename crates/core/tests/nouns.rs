@@ -7,6 +7,7 @@ use tieline_core::conversations::channel::Channel;
 use tieline_core::ctx::Ctx;
 use tieline_core::events::Event;
 use tieline_core::fields::validate::{Entity, FieldType};
+use tieline_core::imports::{Origin, Taken};
 use tieline_core::keys::scopes::Scopes;
 use tieline_core::keys::token::{Mode, Prefix, mint};
 use tieline_core::page::Page;
@@ -273,7 +274,38 @@ async fn scenario(db: Db) {
     });
     let handles = handles.await.expect("a count").expect("a row");
     assert_eq!(handles, 2 + CALLERS as i64 - 3, "one contact with two addresses, and those that were not merged");
+    two_people_of_one_phone_come_over(&db, &ctx).await;
     db.close();
+}
+
+/// It stays with the one who is here, and the other comes without it.
+async fn two_people_of_one_phone_come_over(db: &Db, ctx: &Ctx) {
+    let (at, tenant) = (ctx.clone(), ctx.tenant);
+    let person = |name: Option<&str>| Upsert {
+        email: name.map(|name| format!("{name}@phones.example")),
+        phone: Some("+5511912345678".into()),
+        ..Default::default()
+    };
+    let here = contacts::Create { identity: person(Some("ana")), custom_fields: serde_json::Map::new() };
+    let ana = db.write(move |tx| contacts::create(tx, &at, &here)).await.expect("a contact").contact.id;
+    let import = |(theirs, identity)| contacts::Import {
+        theirs,
+        identity,
+        custom_fields: "{}".into(),
+        metadata: "{}".into(),
+        is_blocked: false,
+        avatar_url: None,
+        created_at: 1,
+        updated_at: 1,
+        addresses: vec![],
+    };
+    let people = [(1, person(Some("bia"))), (2, person(None)), (3, person(Some("bia")))].map(import);
+    let (at, origin) = (ctx.clone(), Origin { tenant, source: "https://desk.example/1".into() });
+    let came = db.write(move |tx| contacts::import(tx, &at, &origin, &people)).await.expect("they come");
+    let [(bia, Taken::New), (phone, Taken::There), (again, Taken::There)] = came[..] else { panic!("{came:?}") };
+    assert_eq!((phone, again), (ana, bia));
+    let made = db.read(move |read| contacts::get(read, tenant, bia)).await.expect("is there");
+    assert_eq!((made.email.as_deref(), made.phone), (Some("bia@phones.example"), None));
 }
 
 fn open(mut config: Config) -> Db {

@@ -4,6 +4,7 @@
 //! (from 0). Three forms are understood, all lower-case:
 //! - `insert into t (a, b) values (:a, :b) on conflict … returning …`
 //! - `update t set a = :a where id = :id and …`
+//! - `delete from t where id = :id and …`
 //! - `select …, :ord from t where id = :id and …`; for [`crate::Tx::lock`] with one of [`LOCKS`] at its end
 //!
 //! On SQLite `:name` becomes `?n`. On PostgreSQL the rows become `(select unnest($1::bigint[]) as k_a, …) as k`, which takes
@@ -156,7 +157,11 @@ impl Many {
                 return format!("{into}select {} from {rows}{rest}", named(values));
             }
             let (before, condition) = self.text.split_at(condition(self.text));
-            let from = if before.trim_start().starts_with("update") { " from" } else { "," };
+            let from = match word(before.trim_start()) {
+                "update" => " from",
+                "delete" => " using",
+                _ => ",",
+            };
             format!("{}{from} {rows}{}", named(before), named(condition))
         })
     }
@@ -236,6 +241,9 @@ mod tests {
             update.postgres(),
             "update t set b = k_b from (select unnest($1::uuid[]) as k_a, unnest($2::bigint[]) as k_b) as k where a = k_a and b < 3"
         );
+        let delete = Many::new("delete from t where a = :a", &[("a", Ty::Uuid)]);
+        assert_eq!(delete.sqlite(), "delete from t where a = ?1");
+        assert_eq!(delete.postgres(), "delete from t using (select unnest($1::uuid[]) as k_a) as k where a = k_a");
         let select = Many::new("select b, :ord from t where a = :a", &[("a", Ty::Text)]);
         assert_eq!(select.sqlite(), "select b, ?2 from t where a = ?1");
         assert_eq!(

@@ -1,6 +1,6 @@
 //! Contacts of another installation.
 
-use super::{Contact, Upsert, handle, match_key, owner, sql};
+use super::{Contact, Upsert, get, handle, match_key, owner, sql};
 use crate::Result;
 use crate::contact_inboxes;
 use crate::ctx::Ctx;
@@ -32,8 +32,8 @@ pub struct Import {
     pub addresses: Vec<(InboxId, String)>,
 }
 
-/// Takes contacts over, in order. Who is here by external id, email or phone stands for theirs and stays as they are; an
-/// address of an inbox that somebody has stays with them.
+/// Takes contacts over, in order. Who is here by external id, email or phone stands for theirs and stays as they are. A phone
+/// of somebody with another id or address stays with them, and theirs comes without it; so does an address of an inbox.
 pub fn import(tx: &mut Tx, ctx: &Ctx, origin: &Origin, contacts: &[Import]) -> Result<Vec<(ContactId, Taken)>> {
     let theirs: Vec<i64> = contacts.iter().map(|contact| contact.theirs).collect();
     let mut items = find(tx, origin, Noun::Contact, &theirs)?;
@@ -82,7 +82,8 @@ pub fn import_label(tx: &mut Tx, ctx: &Ctx, origin: &Origin, title: &str, theirs
 
 fn owner_of(tx: &mut Tx, ctx: &Ctx, who: &Upsert) -> Result<Option<ContactId>> {
     for (kind, _, key) in who.handles() {
-        if let Some(id) = owner(tx, ctx.tenant, kind, &key)? {
+        let Some(id) = owner(tx, ctx.tenant, kind, &key)? else { continue };
+        if who.means(kind, &get(tx, ctx.tenant, id)?) {
             return Ok(Some(id));
         }
     }
@@ -91,12 +92,16 @@ fn owner_of(tx: &mut Tx, ctx: &Ctx, who: &Upsert) -> Result<Option<ContactId>> {
 
 fn make(tx: &mut Tx, ctx: &Ctx, cmd: &Import) -> Result<ContactId> {
     let who = &cmd.identity;
+    let phone = match &who.phone {
+        Some(phone) if owner(tx, ctx.tenant, handle::PHONE, &match_key(handle::PHONE, phone))?.is_none() => Some(phone),
+        _ => None,
+    };
     let contact = Contact {
         id: ContactId::from_uuid(made_at(tx.new_id(), cmd.created_at)),
         number: tx.take_number()?,
         name: who.display_name(),
         email: who.email.clone(),
-        phone: who.phone.clone(),
+        phone: phone.cloned(),
         external_id: who.external_id.clone(),
         custom_fields: cmd.custom_fields.clone(),
         metadata: cmd.metadata.clone(),
@@ -106,7 +111,7 @@ fn make(tx: &mut Tx, ctx: &Ctx, cmd: &Import) -> Result<ContactId> {
         updated_at: cmd.updated_at.max(cmd.created_at),
     };
     for (kind, value) in
-        [(handle::EXTERNAL_ID, &who.external_id), (handle::EMAIL, &who.email), (handle::PHONE, &who.phone)]
+        [(handle::EXTERNAL_ID, &who.external_id), (handle::EMAIL, &who.email), (handle::PHONE, &contact.phone)]
     {
         let Some(value) = value else { continue };
         let key = match_key(kind, value);

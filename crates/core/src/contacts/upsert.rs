@@ -34,6 +34,13 @@ impl Upsert {
         let phone = self.phone.as_deref().map(|v| (handle::PHONE, v, phone::match_key(v)));
         external.into_iter().chain(email).chain(phone)
     }
+    /// Whether these are the handles of the contact that owns the one of this kind, where nobody owns one that is tried before
+    /// it. A phone does not make one of two who are known by other ids or addresses.
+    pub(super) fn means(&self, kind: &str, owner: &Contact) -> bool {
+        let is_open = |given: &Option<String>, known: &Option<String>| given.is_none() || known.is_none();
+        let is_nobody_else = || is_open(&self.email, &owner.email) && is_open(&self.external_id, &owner.external_id);
+        kind != handle::PHONE || is_nobody_else()
+    }
     pub(super) fn display_name(&self) -> String {
         let given = self.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
         let from_email = || self.email.as_deref().map(email::default_name);
@@ -93,9 +100,7 @@ impl<'c> Owners<'c> {
     fn owner(&self, at: usize) -> Option<&Contact> {
         let (index, _, upsert) = &self.commands[at];
         let owner = |kind: &'static str| self.owned.get(&(*index, kind));
-        self.keyed[at]
-            .iter()
-            .find_map(|(kind, ..)| owner(kind).filter(|owner| *kind != handle::PHONE || is_nobody_else(owner, upsert)))
+        self.keyed[at].iter().find_map(|(kind, ..)| owner(kind).filter(|owner| upsert.means(kind, owner)))
     }
     fn is_free(&self, at: usize, kind: &'static str) -> bool {
         !self.owned.contains_key(&(self.commands[at].0, kind))
@@ -122,12 +127,6 @@ impl<'c> Owners<'c> {
         }
         Ok(())
     }
-}
-
-/// Whether the owner of a phone may be whom a request means that gives an external id or an email address nobody has yet.
-fn is_nobody_else(owner: &Contact, upsert: &Upsert) -> bool {
-    let is_open = |given: &Option<String>, known: &Option<String>| given.is_none() || known.is_none();
-    is_open(&upsert.email, &owner.email) && is_open(&upsert.external_id, &owner.external_id)
 }
 
 /// Upserts the contact of each command, in order. The handles of different commands do not meet in one set, so none sees

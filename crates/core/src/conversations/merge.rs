@@ -13,7 +13,7 @@ use crate::events::{Batch, Event};
 use crate::ids::ConversationId;
 use crate::messages::direction::{AuthorType, Direction};
 use crate::messages::{self, Author, NewMessage};
-use crate::tags::tag;
+use crate::tags::{self, tag};
 use crate::{Error, Result};
 use tieline_db::{Tx, params};
 
@@ -60,7 +60,7 @@ pub fn merge(tx: &mut Tx, ctx: &Ctx, cmd: &Merge) -> Result<Conversation> {
     let number = tx.take_number()?;
     let note = note.of(tx, ctx, &into, None, attached, number);
     messages::insert_many(tx, &[(ctx.tenant.0, &note)])?;
-    let tags = tx.all(sql::TAGS_LACKING, &params![ctx.tenant.0, from.id.0, into.id.0], tag)?;
+    let tags = tx.all(tags::sql::LACKING, &params![ctx.tenant.0, from.id.0, into.id.0], tag)?;
     for tag in &tags {
         tx.run_many(&sql::INSERT_TAG, &params![ctx.tenant.0, into.id.0, tag.id.0, now])?;
         into.tags.push(tag.slug.clone());

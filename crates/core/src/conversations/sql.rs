@@ -147,12 +147,6 @@ pub static CONTACT_BY_ALIAS: Many = Many::new(
 );
 pub const REMOVE_TAG: &str =
     "delete from conversation_tags where tenant_id = $1 and conversation_id = $2 and tag_id = $3";
-/// The tags of one conversation that another lacks.
-pub const TAGS_LACKING: &str = "select t.id, t.number, t.slug, t.name, t.description, t.created_at, t.updated_at, t.color, t.is_in_sidebar, t.type, t.parent_id \
-     from conversation_tags g join tags t on t.tenant_id = g.tenant_id and t.id = g.tag_id \
-     where g.tenant_id = $1 and g.conversation_id = $2 and not exists (select 1 from conversation_tags o \
-     where o.tenant_id = g.tenant_id and o.conversation_id = $3 and o.tag_id = g.tag_id) order by t.slug limit 1000";
-
 pub const PARTICIPANTS: &str = "select user_id from participants where tenant_id = $1 and conversation_id = $2 \
      order by created_at, user_id limit $3";
 pub const ADD_PARTICIPANT: &str = "insert into participants (tenant_id, conversation_id, user_id, created_at) \

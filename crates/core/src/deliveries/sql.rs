@@ -184,11 +184,11 @@ pub static GIVEN_IN_CONVERSATION: Many = Many::new(
      and endpoint_id = :endpoint_id and sequence = :sequence",
     &[("tenant_id", Ty::Int), ("conversation_id", Ty::Uuid), ("endpoint_id", Ty::Uuid), ("sequence", Ty::Int)],
 );
-/// … and of others. A test stands where the log ended when it was sent, and is none of it.
+/// … and of others. By its id too: a test stands where the log ended when it was sent, and is no delivery of what is there.
 pub static GIVEN_ALONE: Many = Many::new(
     "select :ord, id, status from deliveries where tenant_id = :tenant_id and conversation_id is null \
-     and endpoint_id = :endpoint_id and sequence is null and position = :position and event_type <> 'webhook.test'",
-    &[("tenant_id", Ty::Int), ("endpoint_id", Ty::Uuid), ("position", Ty::Int)],
+     and endpoint_id = :endpoint_id and sequence is null and position = :position and event_id = :event_id",
+    &[("tenant_id", Ty::Int), ("endpoint_id", Ty::Uuid), ("position", Ty::Int), ("event_id", Ty::Uuid)],
 );
 pub static SEQUENCE_BEFORE: Many = Many::new(
     "select :ord, max(sequence) from deliveries where tenant_id = :tenant_id and conversation_id = :conversation_id \

@@ -34,9 +34,24 @@ pub static SET_TYPE: Many = Many::new(
 /// Puts the children of a tag below another, or at the top.
 pub const LIFT: &str = "update tags set parent_id = $3, updated_at = $4 \
      where tenant_id = $1 and parent_id = $2 and parent_id is not null";
-pub const DELETE_FROM_CONVERSATIONS: &str = "delete from conversation_tags where tenant_id = $1 and tag_id = $2";
-pub const DELETE_FROM_CONTACTS: &str = "delete from contact_tags where tenant_id = $1 and tag_id = $2";
-pub const DELETE: &str = "delete from tags where tenant_id = $1 and id = $2";
+pub static DELETE_FROM_CONVERSATIONS: Many = Many::new(
+    "delete from conversation_tags where tenant_id = :tenant_id and tag_id = :id",
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
+pub static DELETE_FROM_CONTACTS: Many = Many::new(
+    "delete from contact_tags where tenant_id = :tenant_id and tag_id = :id",
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
+pub static DELETE: Many = Many::new(
+    "delete from tags where tenant_id = :tenant_id and id = :id",
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
+/// Tags of one conversation that another lacks.
+pub const LACKING: &str = select!(
+    "where tenant_id = $1 and id in (select g.tag_id from conversation_tags g where g.tenant_id = $1 \
+     and g.conversation_id = $2 and not exists (select 1 from conversation_tags o where o.tenant_id = g.tenant_id \
+     and o.conversation_id = $3 and o.tag_id = g.tag_id)) order by slug limit 1000"
+);
 pub const BY_NUMBER: &str = select!("where tenant_id = $1 and number = $2");
 pub const LOOK: &str = "update tags set slug = $3, color = $4, is_in_sidebar = $5, name = $6, description = $7, updated_at = $8 \
      where tenant_id = $1 and id = $2";

@@ -67,7 +67,7 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Tag> {
         slug::from_name(&cmd.name).ok_or_else(|| Error::field("/slug", "required", message))
     };
     let slug = cmd.slug.clone().map_or_else(made, Ok)?;
-    let Some(id) = insert(tx, ctx, &slug, &Create { tag_type, ..cmd.clone() })? else {
+    let Some(id) = insert(tx, ctx, &slug, cmd, tag_type.unwrap_or_default())? else {
         let detail = format!("There is a tag {slug} already.");
         let error = Error::conflict("tag_exists", detail);
         let owner = of_slug(tx, ctx, &slug)?;
@@ -77,10 +77,9 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &Create) -> Result<Tag> {
 }
 
 /// Writes a tag; none where the slug is another's.
-fn insert(tx: &mut Tx, ctx: &Ctx, slug: &str, cmd: &Create) -> Result<Option<TagId>> {
+fn insert(tx: &mut Tx, ctx: &Ctx, slug: &str, cmd: &Create, tag_type: TagType) -> Result<Option<TagId>> {
     let (id, number, now) = (TagId::from_uuid(tx.new_id()), tx.take_number()?, tx.now());
-    let tag_type = cmd.tag_type.unwrap_or_default().as_str();
-    let parent = cmd.parent.map(|id| id.0);
+    let (tag_type, parent) = (tag_type.as_str(), cmd.parent.map(|id| id.0));
     let params = params![ctx.tenant.0, id.0, slug, &cmd.name, &cmd.description, now, number, tag_type, parent];
     Ok((tx.execute(sql::INSERT, &params)? > 0).then_some(id))
 }
@@ -237,10 +236,10 @@ pub fn delete(tx: &mut Tx, ctx: &Ctx, id: TagId, children: Children) -> Result<(
         let detail = "There are tags below this one; delete them first, or all at once with ?cascade=true.";
         return Err(Error::conflict("tag_has_children", detail));
     }
-    for id in deleted {
-        for statement in [sql::DELETE_FROM_CONVERSATIONS, sql::DELETE_FROM_CONTACTS, sql::DELETE] {
-            tx.execute(statement, &params![ctx.tenant.0, id.0])?;
-        }
+    deleted.sort();
+    let rows: Vec<Param> = deleted.iter().flat_map(|id| params![ctx.tenant.0, id.0]).collect();
+    for statement in [&sql::DELETE_FROM_CONVERSATIONS, &sql::DELETE_FROM_CONTACTS, &sql::DELETE] {
+        tx.run_many(statement, &rows)?;
     }
     Ok(())
 }
@@ -260,7 +259,7 @@ pub fn of_labels(tx: &mut Tx, ctx: &Ctx, labels: &[String]) -> Result<Vec<(TagId
     for (slug, label) in wanted {
         let made = match of_slug(tx, ctx, &slug)? {
             Some(tag) => Some(tag.id),
-            None => insert(tx, ctx, &slug, &Create { name: label, ..Create::default() })?,
+            None => insert(tx, ctx, &slug, &Create { name: label, ..Create::default() }, TagType::Topic)?,
         };
         let Some(id) = made else { return Err(tx.lost_race("the same label").into()) };
         found.push((id, slug));

@@ -9,7 +9,7 @@ use super::{Endpoint, get};
 use crate::ctx::Ctx;
 use crate::deliveries::{self, NewDelivery, Status};
 use crate::events::{Stored, feed};
-use crate::ids::{ConversationId, DeliveryId, EndpointId, TenantId};
+use crate::ids::{ConversationId, DeliveryId, EndpointId, EventId, TenantId};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use tieline_db::{Param, Read, Tx, params};
@@ -162,7 +162,12 @@ pub fn replay(tx: &mut Tx, ctx: &Ctx, cmd: &Replay) -> Result<u64> {
     let keys: Vec<Key> = cmd
         .create
         .iter()
-        .map(|new| Key { position: new.position, conversation: new.conversation, sequence: new.sequence })
+        .map(|new| Key {
+            event: new.event,
+            position: new.position,
+            conversation: new.conversation,
+            sequence: new.sequence,
+        })
         .collect();
     let given = given(tx, ctx.tenant, cmd.endpoint, &keys)?;
     let fresh: Vec<NewDelivery> =
@@ -174,6 +179,7 @@ pub fn replay(tx: &mut Tx, ctx: &Ctx, cmd: &Replay) -> Result<u64> {
 
 /// What finds the delivery of an event.
 struct Key {
+    event: EventId,
     position: i64,
     conversation: Option<ConversationId>,
     sequence: Option<i64>,
@@ -181,7 +187,7 @@ struct Key {
 
 impl Key {
     fn of(event: &Stored) -> Key {
-        Key { position: event.position, conversation: event.conversation, sequence: event.sequence }
+        Key { event: event.id, position: event.position, conversation: event.conversation, sequence: event.sequence }
     }
 }
 
@@ -203,7 +209,7 @@ fn given(
             }
             _ => {
                 alone.push(index);
-                second.extend(params![tenant.0, endpoint.0, key.position]);
+                second.extend(params![tenant.0, endpoint.0, key.position, key.event.0]);
             }
         }
     }
