@@ -436,6 +436,34 @@ async fn merged_conversations_are_one() {
 }
 
 #[tokio::test]
+async fn who_waited_in_a_merged_conversation_still_does() {
+    let app = App::new().await;
+    let (done, waits) = (open(&app, "a", "email").await, open(&app, "b", "email").await);
+    app.patch(&path(&done, ""), json!({"status": "done"})).await.expect(200);
+    hear(&app, &waits, "Hello?").await;
+    let mut mark = 0;
+    since(&app, &mut mark).await;
+    let view = app.post(&path(&waits, "/merge"), json!({"into": done["id"]})).await.expect(200);
+    assert_eq!(
+        (&view["status"], &view["engagement"], &view["doneAt"]),
+        (&json!("active"), &json!("pending"), &json!(null))
+    );
+    let told = since(&app, &mut mark).await;
+    let reopened = ["conversation.updated", "conversation.reopened"];
+    assert_eq!(told, [["conversation.merged", "conversation.updated"], reopened].concat());
+    // Nobody waits in what is answered, or was put away.
+    let (answered, away) = (open(&app, "c", "email").await, open(&app, "d", "email").await);
+    say(&app, &answered, "Here it is").await;
+    app.patch(&path(&away, ""), json!({"status": "snoozed", "snoozedUntil": UNTIL})).await.expect(200);
+    for quiet in [&answered, &away] {
+        app.patch(&path(&done, ""), json!({"status": "done"})).await.expect(200);
+        let view = app.post(&path(quiet, "/merge"), json!({"into": done["id"]})).await.expect(200);
+        assert_eq!(view["status"], "done");
+    }
+    assert_sequences(&app).await;
+}
+
+#[tokio::test]
 async fn merges_are_refused() {
     let app = App::new().await;
     let (one, two) = (open(&app, "a", "email").await, open(&app, "b", "email").await);

@@ -186,6 +186,17 @@ async fn archived_is_for_good_but_the_customer_is_heard() {
     let both = path(&conversation, "/messages");
     let (one, two) = tokio::join!(app.post(&both, inbound("x", "m2")), app.post(&both, inbound("x", "m2")));
     assert_eq!(one.json()["id"], two.json()["id"]);
+    // While that one stands, the customer goes on in it; archived in its turn, another follows.
+    assert_eq!(one.json()["conversationId"], new["id"]);
+    app.patch(&path(&new, ""), json!({"status": "done"})).await.expect(200);
+    since(&app, &mut mark).await;
+    let on = hear(&app, &conversation, "And on").await;
+    assert_eq!((&on["conversationId"], &on["previousConversationId"]), (&new["id"], &conversation["id"]));
+    assert_eq!(since(&app, &mut mark).await, ["message.received", "conversation.updated", "conversation.reopened"]);
+    app.patch(&path(&new, ""), json!({"status": "archived"})).await.expect(200);
+    let (one, two) = tokio::join!(app.post(&both, inbound("x", "m3")), app.post(&both, inbound("y", "m4")));
+    assert_eq!(one.json()["conversationId"], two.json()["conversationId"]);
+    assert_ne!(one.json()["conversationId"], new["id"]);
 
     let api = open(&app, "b", "api").await;
     app.patch(&path(&api, ""), json!({"status": "archived"})).await.expect(200);

@@ -206,7 +206,7 @@ impl Model {
             Step::Hear(id) => {
                 self.known.extend(id.map(|id| (id, true)));
                 if archived && !self.api {
-                    self.followers += 1;
+                    self.followers = 1; // in which the customer goes on
                 } else {
                     self.events.push("message.received");
                     self.to(Status::Active, None);

@@ -1,8 +1,8 @@
 //! Appending messages: the other hot verb, written over a slice.
 //!
 //! A message finds its conversation by three rules: what was merged answers for its primary (contract D6.2), what the
-//! customer writes to an archived conversation opens a new one for the same contact, and a message whose external id is
-//! known is not written again (contract D3.9). Within a set commands are carried out in order on one state in memory, so
+//! customer writes to an archived conversation opens a new one for the same contact, in which it goes on while that one
+//! stands, and a message whose external id is known is not written again (contract D3.9). Within a set commands are carried out in order on one state in memory, so
 //! two that meet on one conversation only after these rules see each other's changes.
 
 use super::change::{self, Key};
@@ -13,7 +13,7 @@ use crate::attachments::{self, Attached};
 use crate::ctx::Ctx;
 use crate::events::{Batch, Event};
 use crate::idempotency::{self, Once, Replays, Reply};
-use crate::ids::{ConversationId, InboxId, TeamId, TenantId, UserId};
+use crate::ids::{ContactId, ConversationId, InboxId, TeamId, TenantId, UserId};
 use crate::messages::direction::Direction;
 use crate::messages::{self, Message, NewMessage};
 use crate::{Error, Result, bots, contacts, surveys};
@@ -86,7 +86,7 @@ struct Set<'c> {
     /// Every conversation in hand, by id, and those that are to be saved.
     states: HashMap<Key, Conversation>,
     changed: Vec<Key>,
-    /// Conversations opened here for archived ones, by the archived one.
+    /// Conversations that stand for archived ones, by the archived one.
     successors: HashMap<Key, ConversationId>,
     opened: HashSet<Key>,
     /// Known messages by the place asked for and external id.
@@ -123,7 +123,7 @@ impl<'c> Set<'c> {
         self.find_conversations(tx)?;
         self.find_authors(tx)?;
         self.find_known(tx)?;
-        self.hold_contacts(tx)?;
+        self.find_successors(tx)?;
         // Only now, while the conversations are held: so numbers grow within each.
         let mut numbers = tx.take_numbers(self.open().count())?;
         for index in 0..self.commands.len() {
@@ -239,15 +239,47 @@ impl<'c> Set<'c> {
         Ok(())
     }
 
-    /// Keeps the customers of archived conversations that a customer writes to: others are opened for them.
-    fn hold_contacts(&self, tx: &mut Tx) -> Result<()> {
-        let inbound = self.open().filter(|index| self.commands[*index].message.direction == Direction::Inbound);
-        let archived = inbound.filter_map(|index| {
-            let key = self.targets[index]?;
-            self.states.get(&key).filter(|v| v.status == Status::Archived).map(|v| (key.0, v.contact.id))
-        });
-        let contacts: Vec<_> = archived.collect();
-        if contacts.is_empty() { Ok(()) } else { contacts::hold(tx, contacts) }
+    /// Archived conversations that a customer writes to, each with its contact.
+    fn followed(&self, now: i64) -> Result<Vec<(Key, ContactId)>> {
+        let mut followed = Vec::new();
+        for index in self.open().filter(|index| self.commands[*index].message.direction == Direction::Inbound) {
+            let Some((key, v)) = self.targets[index].and_then(|key| Some((key, self.states.get(&key)?))) else {
+                continue;
+            };
+            if change::ask(v, Command::CustomerMessage, now)? == Outcome::NewConversation {
+                followed.push((key, v.contact.id));
+            }
+        }
+        followed.sort();
+        followed.dedup();
+        Ok(followed)
+    }
+
+    /// Finds where customers go on who write to archived conversations. Their contacts are held: others may be opened for
+    /// them.
+    fn find_successors(&mut self, tx: &mut Tx) -> Result<()> {
+        let followed = self.followed(tx.now())?;
+        if followed.is_empty() {
+            return Ok(());
+        }
+        contacts::hold(tx, followed.iter().map(|((tenant, _), contact)| (*tenant, *contact)).collect())?;
+        let params: Vec<Param> = followed.iter().flat_map(|((tenant, id), _)| params![tenant.0, id.0]).collect();
+        let mut found: Vec<(Key, Key)> = Vec::new();
+        tx.select_many(&sql::SUCCESSOR, &params, |row| {
+            let (archived, _) = followed[row.get::<i64>(0)? as usize];
+            found.push((archived, (archived.0, ConversationId::from_uuid(row.get(1)?))));
+            Ok(())
+        })?;
+        let mut keys: Vec<Key> = found.iter().map(|(_, key)| *key).collect();
+        keys.sort();
+        self.states.extend(change::lock_many(tx, &keys)?);
+        for (archived, key) in found {
+            // Somebody may have closed it before it was locked.
+            if self.states.get(&key).is_some_and(|v| v.status != Status::Archived && v.merged_into.is_none()) {
+                self.successors.insert(archived, key.1);
+            }
+        }
+        Ok(())
     }
 
     /// Carries one command out in memory; the inner error is a refusal.
@@ -280,10 +312,13 @@ impl<'c> Set<'c> {
         let now = tx.now();
         let mut change = None;
         if inbound {
-            match change::ask(&self.states[&key], Command::CustomerMessage, now)? {
-                Outcome::Changed(found) => change = Some(found),
-                Outcome::NewConversation => key = self.succeed(tx, &cmd.ctx, key)?,
-                Outcome::Unchanged => {}
+            let mut outcome = change::ask(&self.states[&key], Command::CustomerMessage, now)?;
+            if outcome == Outcome::NewConversation {
+                key = self.succeed(tx, &cmd.ctx, key)?;
+                outcome = change::ask(&self.states[&key], Command::CustomerMessage, now)?;
+            }
+            if let Outcome::Changed(found) = outcome {
+                change = Some(found);
             }
         }
         let Some(v) = self.states.get_mut(&key) else { return Ok(Err(Error::not_found("conversation"))) };
@@ -329,7 +364,7 @@ impl<'c> Set<'c> {
         Ok(Ok(()))
     }
 
-    /// The conversation opened for the customer of an archived one, one in a set.
+    /// The conversation in which the customer of an archived one goes on: one that stands, or else a new one.
     fn succeed(&mut self, tx: &mut Tx, ctx: &Ctx, archived: Key) -> Result<Key> {
         if let Some(id) = self.successors.get(&archived) {
             return Ok((archived.0, *id));

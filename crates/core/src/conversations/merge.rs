@@ -1,7 +1,8 @@
 //! Merging two conversations of one contact (contract B2, D6.2).
 //!
 //! The messages of the secondary move to the primary, where they stand between its own by the time they came. The
-//! secondary is done, points to the primary and keeps its reference; what is written to it later lands on the primary.
+//! secondary is done, points to the primary and keeps its reference; what is written to it later lands on the primary. A
+//! customer who waited in the list of work still does: a primary that is out of it comes back, as by a message of theirs.
 
 use super::append::archived;
 use super::change::{announce, apply, ask, lock_many, next, save_many};
@@ -33,7 +34,7 @@ pub struct Merge {
 /// `conversation_archived` when one is locked.
 pub fn merge(tx: &mut Tx, ctx: &Ctx, cmd: &Merge) -> Result<Conversation> {
     let (mut from, mut into) = both(tx, ctx, cmd)?;
-    let before = from.clone();
+    let (before, into_before) = (from.clone(), into.clone());
     let now = tx.now();
     let mut events = Batch::default();
 
@@ -46,6 +47,10 @@ pub fn merge(tx: &mut Tx, ctx: &Ctx, cmd: &Merge) -> Result<Conversation> {
     into.last_message_at = into.last_message_at.max(from.last_message_at);
     into.last_contact_message_at = into.last_contact_message_at.max(from.last_contact_message_at);
     into.engagement = engagement(tx, ctx, &into)?;
+    let waits = before.status == Status::Active && into.engagement == Some(Engagement::Pending);
+    if waits && let Outcome::Changed(change) = ask(&into, Command::CustomerMessage, now)? {
+        apply(tx, ctx.tenant, &mut into, change)?;
+    }
     let note = NewMessage {
         direction: Direction::Activity,
         author: Author::default(),
@@ -72,6 +77,7 @@ pub fn merge(tx: &mut Tx, ctx: &Ctx, cmd: &Merge) -> Result<Conversation> {
     let sequence = next(&mut from);
     events.add(tx, ctx, &Event::ConversationMerged { conversation: &from, into: &into }, sequence)?;
     announce(tx, ctx, &before, &mut from, &mut events)?;
+    announce(tx, ctx, &into_before, &mut into, &mut events)?;
     for tag in &tags {
         let sequence = next(&mut into);
         events.add(tx, ctx, &Event::TagAdded { conversation: &into, tag }, sequence)?;

@@ -126,6 +126,13 @@ pub static PRIMARIES: Many = Many::new(
      and merged_into_id is not null",
     &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
 );
+/// The newest that stands of those that were opened because this one is archived.
+pub static SUCCESSOR: Many = Many::new(
+    "select :ord, v.id from conversations v where v.tenant_id = :tenant_id and v.id = (select f.id from conversations f \
+     where f.tenant_id = :tenant_id and f.previous_id = :id and f.status <> 'archived' and f.merged_into_id is null \
+     order by f.number desc limit 1)",
+    &[("tenant_id", Ty::Int), ("id", Ty::Uuid)],
+);
 pub const MERGED_INTO: &str = "select merged_into_id from conversations where tenant_id = $1 and id = $2";
 pub static CONTACT: Many = Many::new(
     concat!(
