@@ -2,11 +2,12 @@
 
 use crate::sqlite::inspect;
 use crate::{Result, migrate};
+use rusqlite::ErrorCode;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Problems named at most.
-const PROBLEMS: usize = 20;
+pub const PROBLEMS: usize = 20;
 
 /// The contents of a database file, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,12 +37,29 @@ pub fn census(path: &Path) -> Result<Census> {
     Ok(Census { schema_version, rows })
 }
 
-/// What is wrong with the file itself: damaged pages, indexes that do not fit their tables. Empty when it is sound.
+/// What is wrong with the file itself: damaged pages, indexes that do not fit their tables; one line each, [`PROBLEMS`] at
+/// most. Empty when it is sound.
+///
+/// Errors: as [`census`].
 pub fn problems(path: &Path) -> Result<Vec<String>> {
     let conn = inspect(path)?;
     let mut check = conn.prepare(&format!("pragma integrity_check({PROBLEMS})"))?;
-    let lines = check.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-    Ok(lines.into_iter().filter(|line| line != "ok").collect())
+    let mut texts = Vec::new();
+    for text in check.query_map([], |row| row.get::<_, String>(0))? {
+        match text {
+            Ok(text) => texts.push(text),
+            // Too damaged to be looked at further: that is a finding too.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                texts.push(error.to_string());
+                break;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // What is found in the pages is one text of several lines below a title.
+    let lines = texts.iter().flat_map(|text| text.lines()).map(str::trim);
+    let found = lines.filter(|line| !line.is_empty() && *line != "ok" && !line.starts_with("***"));
+    Ok(found.take(PROBLEMS).map(str::to_owned).collect())
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@
 //! one writer in at a time). What stands between `{{sqlite` or `{{postgres` and `}}` is for that engine only.
 
 use crate::census::census;
-use crate::{Result, Target, postgres};
+use crate::tx::Conn;
+use crate::{Error, Read, Result, Target, postgres, sqlite};
 
 /// One step of the schema.
 pub struct Migration {
@@ -27,6 +28,21 @@ pub fn schema_version(target: &Target) -> Result<i64> {
         Target::Sqlite(path) if path.try_exists().is_ok_and(|exists| !exists) => Ok(0),
         Target::Sqlite(path) => census(path).map(|census| census.schema_version),
         Target::Postgres(url) => postgres::schema_version(url),
+    }
+}
+
+/// Reads from a database as it stands: its schema is not brought up, nothing is written, nothing started. Its clock stands
+/// at 0. Blocks.
+///
+/// Errors: as [`crate::Db::open`], also for a pooler that hands one connection to several clients; those of `work`.
+pub fn peek<T, E>(target: &Target, work: impl FnOnce(&mut Read) -> Result<T, E> + Send) -> Result<T, E>
+where
+    T: Send,
+    E: From<Error> + Send,
+{
+    match target {
+        Target::Sqlite(path) => work(&mut Read::new(Conn::Sqlite(&sqlite::inspect(path)?), 0)),
+        Target::Postgres(url) => postgres::peek(url, work),
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn open(url: &str, migrations: &[Migration], now: i64, writers: usize
             for _ in 0..writers.max(1) {
                 sessions.push(Session::new(address.clone(), Role::Write)?);
             }
-            refuse_shared(&mut sessions[0], address.clone())?;
+            refuse_shared(&mut sessions[0])?;
             migrate(&mut sessions[0], migrations, now)?;
             Ok(Opened { server: Server(address.clone()), writers: sessions })
         });
@@ -81,6 +81,21 @@ pub(crate) fn schema_version(url: &str) -> Result<i64> {
         let version = session.simple(migrate::CURRENT)?;
         Ok(version.and_then(|version| version.parse().ok()).unwrap_or(0))
     })
+}
+
+/// Reads what is there, once it is sure that no pooler mixes its clients up.
+pub(crate) fn peek<T, E>(url: &str, work: impl FnOnce(&mut Read) -> Result<T, E> + Send) -> Result<T, E>
+where
+    T: Send,
+    E: From<Error> + Send,
+{
+    look(url, |session| {
+        refuse_shared(session)?;
+        session.begin(Role::Read)?;
+        let done = work(&mut Read::new(Conn::Postgres(session), 0));
+        session.rollback();
+        Ok(done)
+    })?
 }
 
 /// How many other connections of this program the database has.
@@ -107,11 +122,10 @@ fn look<T: Send>(url: &str, ask: impl FnOnce(&mut Session) -> Result<T> + Send) 
 
 /// Refuses a pooler in transaction mode, which would mix up the prepared statements of its clients: behind one, two sessions
 /// are served by one process, or, while the second is in a transaction, the first by another than before.
-fn refuse_shared(first: &mut Session, address: Arc<Address>) -> Result<()> {
+fn refuse_shared(first: &mut Session) -> Result<()> {
     const PROCESS: &str = "select pg_backend_pid()";
-    let mut second = Session::new(address, Role::Read)?;
     first.ensure()?;
-    second.ensure()?;
+    let mut second = first.another()?;
     let before = first.simple(PROCESS)?;
     second.simple("begin")?;
     let other = second.simple(PROCESS)?;

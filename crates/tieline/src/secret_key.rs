@@ -33,12 +33,17 @@ pub async fn load(setting: Option<&str>, data_dir: &Path, db: &Db) -> anyhow::Re
     // Another node may have been faster with another key.
     let stored = db.write(move |tx| installation::check_value(tx, &value)).await.map_err(|error: Error| error)?;
     if !keyring.matches(&stored) {
-        let from = if setting.is_some() { "TIELINE_SECRET_KEY".to_owned() } else { path.display().to_string() };
-        bail!(
-            "{from} is another key than this database was written with: give the right one, the same on every node, or its secrets stay closed"
-        );
+        bail!(another(setting, data_dir));
     }
     Ok(keyring)
+}
+
+/// What is said of a key that is not the database's.
+pub fn another(setting: Option<&str>, data_dir: &Path) -> String {
+    let from = if setting.is_some() { "TIELINE_SECRET_KEY".to_owned() } else { path(data_dir).display().to_string() };
+    format!(
+        "{from} is another key than this database was written with: give the right one, the same on every node, or its secrets stay closed"
+    )
 }
 
 /// The key where one is, unchecked.

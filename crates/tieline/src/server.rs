@@ -128,15 +128,20 @@ async fn refuse_moved(db: &Db, reopen: bool) -> anyhow::Result<()> {
     }
     match db.read(moving::mark).await? {
         None => Ok(()),
-        Some(Mark::Source { to, finished: true }) => bail!(
-            "this database was moved to {to}: serve that one, or take this one back with `tieline serve --reopen`"
-        ),
-        Some(Mark::Source { to, finished: false }) => bail!(
-            "this database is being moved to {to}: finish that with `tieline move-store`, or give it up with `tieline serve --reopen`"
-        ),
-        Some(Mark::Unfinished { from }) => {
-            bail!("this database is the unfinished copy of {from}: finish it with `tieline move-store`")
+        Some(mark) => bail!("this database {}", what_moved(&mark)),
+    }
+}
+
+/// What a move has made of a database, and what to do about it: the end of a sentence about it.
+pub fn what_moved(mark: &Mark) -> String {
+    match mark {
+        Mark::Source { to, finished: true } => {
+            format!("was moved to {to}: serve that one, or take this one back with `tieline serve --reopen`")
         }
+        Mark::Source { to, finished: false } => format!(
+            "is being moved to {to}: finish that with `tieline move-store`, or give it up with `tieline serve --reopen`"
+        ),
+        Mark::Unfinished { from } => format!("is the unfinished copy of {from}: finish it with `tieline move-store`"),
     }
 }
 

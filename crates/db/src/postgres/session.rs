@@ -204,6 +204,13 @@ impl Session {
         }
     }
 
+    /// Another connection to the same server, open.
+    pub(super) fn another(&self) -> Result<Session> {
+        let mut another = Session::new(self.address.clone(), self.role)?;
+        another.ensure()?;
+        Ok(another)
+    }
+
     pub fn is_lost(&self) -> bool {
         self.connected.as_ref().is_none_or(|connected| connected.client.is_closed())
     }

@@ -2,21 +2,25 @@
 
 use super::print;
 use crate::config::{self, Attachments, Settings};
-use crate::{admin, folder, secret_key};
+use crate::{admin, folder, secret_key, server};
 use anyhow::bail;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tieline_api::operations;
-use tieline_core::MIGRATIONS;
+use tieline_core::{Error, MIGRATIONS, installation};
 use tieline_db::Target;
-use tieline_db::census::{census, problems};
-use tieline_db::migrate::schema_version;
+use tieline_db::census::{PROBLEMS, census, problems};
+use tieline_db::migrate::{peek, schema_version};
+use tieline_db::moving::{self, Mark};
 use tokio::net::TcpListener;
 
-/// Free space below which the next busy day may fill the disk, bytes.
-const LOW_SPACE: u64 = 1024 * 1024 * 1024;
+/// Free space below which the next busy day may fill the disk, MiB.
+const LOW_SPACE_MIB: u64 = 1024;
+/// Free space below which the disk is as good as full, MiB: what the write-ahead log may become before it starts over.
+const NO_SPACE_MIB: u64 = 64;
 /// A clock before this is wrong: this program did not exist. Seconds since 1970.
 const NOT_BEFORE: u64 = 1_767_225_600;
 /// How long an answer on our port may take.
@@ -36,14 +40,14 @@ pub async fn run(settings: &Settings) -> anyhow::Result<()> {
     let on_sqlite = matches!(settings.database, Target::Sqlite(_));
     let held = on_sqlite && settings.data_dir.exists() && matches!(folder::lock(&settings.data_dir), Ok(Err(_)));
     let asked = settings.database.clone();
-    let version = tokio::task::spawn_blocking(move || schema_version(&asked)).await?;
+    let found = tokio::task::spawn_blocking(move || look(&asked)).await?;
     let findings = [
         ("settings", warnings(settings)),
         ("folder", data_folder(settings, held)),
-        ("disk", disk(&settings.data_dir)),
-        ("database", database(&settings.database, &version)),
+        ("disk", disk(settings)),
+        ("database", database(&settings.database, &found)),
         ("files", files(settings).await),
-        ("key", key(settings, version.as_ref().is_ok_and(|version| *version > 0))),
+        ("key", key(settings, found.as_ref().ok())),
         ("clock", clock()),
         ("port", port(settings, held).await),
         ("webhooks", webhooks(settings)),
@@ -88,19 +92,58 @@ fn data_folder(settings: &Settings, held: bool) -> Finding {
 }
 
 /// Asked of `df`, which knows every file system; the standard library does not.
-fn disk(dir: &Path) -> Finding {
-    let place = dir.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
-    let output = std::process::Command::new("df").arg("-Pk").arg(place).output().ok();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    let free = text.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
-    match free.map(|kib| kib * 1024) {
+fn disk(settings: &Settings) -> Finding {
+    let mut places = vec![settings.data_dir.as_path()];
+    if let Target::Sqlite(path) = &settings.database {
+        places.extend(path.parent());
+    }
+    if let Attachments::Folder(folder) = &settings.attachments {
+        places.push(folder);
+    }
+    // By file system, each once.
+    let free: BTreeMap<String, u64> = places.into_iter().filter_map(free).collect();
+    match free.into_iter().min_by_key(|(_, mib)| *mib) {
         None => Warn("free space is not known: `df` did not say".into()),
-        Some(free) if free < LOW_SPACE => Warn(format!("{} MiB free: make room before writes fail", free >> 20)),
-        Some(free) => Fine(format!("{} GiB free", free >> 30)),
+        Some((at, mib)) if mib < NO_SPACE_MIB => {
+            Fail(format!("{mib} MiB free on {at}, less than {NO_SPACE_MIB} MiB: make room, writes fail"))
+        }
+        Some((at, mib)) if mib < LOW_SPACE_MIB => {
+            Warn(format!("{mib} MiB free on {at}, less than {LOW_SPACE_MIB} MiB: make room before writes fail"))
+        }
+        Some((at, mib)) => Fine(format!("{} GiB free on {at}", mib >> 10)),
     }
 }
 
-fn database(database: &Target, version: &tieline_db::Result<i64>) -> Finding {
+/// The file system of a place, by where it is mounted, and its free space in MiB.
+fn free(place: &Path) -> Option<(String, u64)> {
+    let there = place.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
+    let output = std::process::Command::new("df").arg("-Pk").arg(there).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut words = text.lines().nth(1)?.split_whitespace().skip(3);
+    let kib = words.next()?.parse::<u64>().ok()?;
+    Some((words.skip(1).collect::<Vec<_>>().join(" "), kib >> 10))
+}
+
+/// What a database says of itself.
+struct Facts {
+    /// 0 where there is no schema.
+    version: i64,
+    /// What the key of its secrets must fit.
+    check_value: Option<String>,
+    /// What a move has left.
+    mark: Option<Mark>,
+}
+
+fn look(database: &Target) -> Result<Facts, Error> {
+    match schema_version(database)? {
+        0 => Ok(Facts { version: 0, check_value: None, mark: None }),
+        version => peek(database, |read| {
+            Ok(Facts { version, check_value: installation::stored_check_value(read)?, mark: moving::mark(read)? })
+        }),
+    }
+}
+
+fn database(database: &Target, found: &Result<Facts, Error>) -> Finding {
     let name = match database {
         Target::Sqlite(path) => path.display().to_string(),
         Target::Postgres(_) => config::shown(database),
@@ -112,24 +155,36 @@ fn database(database: &Target, version: &tieline_db::Result<i64>) -> Finding {
             return Warn(format!("{name} does not exist yet; the first start makes it"));
         }
         Target::Sqlite(path) => match (problems(path), census(path)) {
+            (Ok(problems), _) if !problems.is_empty() => return Fail(damaged(&name, &problems)),
             (Err(error), _) | (_, Err(error)) => return Fail(format!("{name} cannot be read: {error}")),
-            (Ok(problems), _) if !problems.is_empty() => {
-                return Fail(format!("{name} is damaged ({}): restore a backup", problems[0]));
-            }
             (_, Ok(found)) => format!("is sound: schema version {known}, {} rows", found.rows.values().sum::<u64>()),
         },
         Target::Postgres(_) => format!("answers: schema version {known}"),
     };
-    match version {
-        Err(error) => Fail(format!("{name} cannot be used: {error}")),
-        Ok(found) if *found > known => {
-            Fail(format!("{name} has schema version {found}, this program knows {known}: start the newer program"))
+    match found {
+        Err(error) => Fail(format!("{name} cannot be used: {}", error.causes())),
+        Ok(Facts { version, .. }) if *version > known => {
+            Fail(format!("{name} has schema version {version}, this program knows {known}: start the newer program"))
         }
-        Ok(found) if *found < known => {
-            Warn(format!("{name} has schema version {found}; the next start brings it to {known}"))
+        Ok(Facts { mark: Some(mark), .. }) => Fail(format!("{name} {}", server::what_moved(mark))),
+        Ok(Facts { version, .. }) if *version < known => {
+            Warn(format!("{name} has schema version {version}; the next start brings it to {known}"))
         }
         Ok(_) => Fine(format!("{name} {sound}")),
     }
+}
+
+/// One line about what may be many.
+fn damaged(name: &str, problems: &[String]) -> String {
+    let more = match problems.len() {
+        1 => String::new(),
+        PROBLEMS.. => format!(", and {} more at least", PROBLEMS - 1),
+        count => format!(", and {} more", count - 1),
+    };
+    format!(
+        "{name} is damaged ({}{more}; `sqlite3 {name} 'pragma integrity_check'` prints them): stop the server, put the file aside, and restore a backup with `tieline restore`",
+        problems[0]
+    )
 }
 
 async fn files(settings: &Settings) -> Finding {
@@ -150,20 +205,30 @@ async fn files(settings: &Settings) -> Finding {
     }
 }
 
-fn key(settings: &Settings, is_needed: bool) -> Finding {
+/// `found` is none where the database cannot be asked which key it needs.
+fn key(settings: &Settings, found: Option<&Facts>) -> Finding {
     let path = secret_key::path(&settings.data_dir);
-    match secret_key::read(settings.secret_key.as_deref(), &settings.data_dir) {
+    let setting = settings.secret_key.as_deref();
+    let wanted = found.and_then(|facts| facts.check_value.as_deref());
+    let fits = match wanted {
+        Some(_) => "the key of this database",
+        None => "a key",
+    };
+    match secret_key::read(setting, &settings.data_dir) {
         Err(error) => Fail(format!("{error:#}")),
-        Ok(None) if is_needed => Fail(format!(
+        Ok(None) if found.is_some_and(|facts| facts.version > 0) => Fail(format!(
             "{} is missing: put the key of this database there, or set TIELINE_SECRET_KEY",
             path.display()
         )),
         Ok(None) => Warn("there is none yet; the first start makes it".into()),
-        Ok(Some(_)) if settings.secret_key.is_some() => Fine("TIELINE_SECRET_KEY is a key".into()),
+        Ok(Some(keyring)) if wanted.is_some_and(|wanted| !keyring.matches(wanted)) => {
+            Fail(secret_key::another(setting, &settings.data_dir))
+        }
+        Ok(Some(_)) if setting.is_some() => Fine(format!("TIELINE_SECRET_KEY is {fits}")),
         Ok(Some(_)) => {
             let mode = std::fs::metadata(&path).map_or(0, |about| about.permissions().mode() & 0o777);
             match mode & 0o077 {
-                0 => Fine(format!("{} is a key; keep a copy elsewhere, backups leave it out", path.display())),
+                0 => Fine(format!("{} is {fits}; keep a copy elsewhere, backups leave it out", path.display())),
                 _ => Fail(format!("{0} can be read by others: chmod 600 {0}", path.display())),
             }
         }

@@ -152,11 +152,15 @@ async fn the_desk_goes_on_in_the_new_store_and_the_old_one_is_closed() {
         let line = place.run(command).refusal();
         assert!(line.starts_with("this database was moved to postgres://"), "{line}");
     }
+    let doctor = place.run(&["doctor"]);
+    let mark = doctor.stdout.lines().find(|line| line.contains(" was moved to postgres://")).expect("a line");
+    assert!(!doctor.success && mark.starts_with("fail  database") && mark.contains("--reopen"), "{mark}");
     let on_new = |args: &[&str]| {
         let mut command = place.command(args);
         command.env("TIELINE_DATABASE_URL", &new.url);
         command
     };
+    assert!(on_new(&["doctor"]).output().expect("runs").status.success());
     let server = Server::start(on_new(&["serve"]));
     let client = Client::new(&server.url, &key);
     let (status, found) = client.get("/v1/conversations?externalReference=order-1").await;

@@ -2,6 +2,10 @@
 
 use crate::support::{Client, Ended, Place, Server};
 use serde_json::{Value, json};
+use tieline_db::Target;
+
+/// Bytes of a page of the file.
+const PAGE: usize = 4096;
 
 #[tokio::test]
 async fn probes_and_metrics_of_a_healthy_server() {
@@ -107,6 +111,74 @@ fn the_doctor_says_what_to_do() {
     assert!(!ended.success && ended.stderr == "tieline: 1 of the checks failed\n", "{}", ended.stderr);
     let line = ended.stdout.lines().find(|line| line.starts_with("fail")).expect("a failed check").to_owned();
     assert!(line.contains("secret.key is missing: put the key of this database there"), "{line}");
+}
+
+/// The lines of a doctor that must have found something, by their check.
+fn found(command: &mut std::process::Command, check: &str) -> String {
+    let ended = Ended::from(command.output().expect("runs"));
+    assert!(!ended.success, "{}", ended.stdout);
+    assert_eq!(ended.stdout.lines().count(), 9, "one line a check: {}", ended.stdout);
+    let line = ended.stdout.lines().find(|line| line.split_whitespace().nth(1) == Some(check)).expect("a line");
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_doctor_knows_the_key_of_the_database() {
+    let place = Place::new();
+    place.run(&["migrate"]).ok();
+    assert!(place.run(&["doctor"]).ok().contains("secret.key is the key of this database"));
+    let line = found(place.command(&["doctor"]).env("TIELINE_SECRET_KEY", "A".repeat(43)), "key");
+    assert!(
+        line.starts_with("fail key TIELINE_SECRET_KEY is another key than this database was written with"),
+        "{line}"
+    );
+    std::fs::write(place.data().join("secret.key"), "B".repeat(42) + "A").unwrap();
+    let line = found(&mut place.command(&["doctor"]), "key");
+    assert!(line.contains("secret.key is another key than this database was written with"), "{line}");
+}
+
+#[test]
+fn the_doctor_fails_where_the_disk_is_full() {
+    let place = Place::new();
+    place.run(&["migrate"]).ok();
+    let bin = place.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let free = |kib: u64| {
+        let answer = format!(
+            "#!/bin/sh\necho Filesystem 1024-blocks Used Available Capacity Mounted on\necho disk 1 1 {kib} 1% /the data\n"
+        );
+        std::fs::write(bin.join("df"), answer).unwrap();
+        std::fs::set_permissions(bin.join("df"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let mut command = place.command(&["doctor"]);
+        command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
+        command
+    };
+    let line = found(&mut free(63 * 1024), "disk");
+    assert_eq!(line, "fail disk 63 MiB free on /the data, less than 64 MiB: make room, writes fail");
+    let report = Ended::from(free(64 * 1024).output().unwrap()).ok();
+    assert!(report.contains("warn  disk      64 MiB free on /the data, less than 1024 MiB"), "{report}");
+    let report = Ended::from(free(2048 * 1024).output().unwrap()).ok();
+    assert!(report.contains("ok    disk      2 GiB free on /the data"), "{report}");
+}
+
+#[test]
+fn a_damaged_file_is_one_line_of_the_doctor() {
+    let place = Place::new();
+    place.run(&["migrate"]).ok();
+    let file = place.data().join("tieline.db");
+    let roots = "select rootpage from sqlite_master where name in ('messages', 'events', 'deliveries') order by name";
+    let roots = |read: &mut tieline_db::Read| read.all(roots, &[], |row| row.get::<i64>(0));
+    let roots = tieline_db::migrate::peek::<_, tieline_db::Error>(&Target::Sqlite(file.clone()), roots).unwrap();
+    assert_eq!(roots.len(), 3);
+    let mut bytes = std::fs::read(&file).unwrap();
+    for page in roots {
+        let at = (page as usize - 1) * PAGE;
+        bytes[at..at + 64].fill(0xa5);
+    }
+    std::fs::write(&file, bytes).unwrap();
+    let line = found(&mut place.command(&["doctor"]), "database");
+    assert!(line.starts_with("fail database ") && line.contains(" is damaged (") && line.contains(" more"), "{line}");
+    assert!(line.ends_with("restore a backup with `tieline restore`"), "{line}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::support::{Client, Place, Server, answer};
 use serde_json::json;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
+use tieline_testkit::postgres::{Database, Pooler};
 
 /// What a condition that must come true may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,6 +50,16 @@ fn a_node_with_another_key_is_refused() {
     command.env("TIELINE_SECRET_KEY", "00".repeat(32));
     let line = refused(command);
     assert!(line.contains("TIELINE_SECRET_KEY is another key") && line.contains("the same on every node"), "{line}");
+}
+
+#[test]
+fn the_doctor_refuses_a_pooler_that_mixes_clients_up() {
+    let database = Database::create();
+    Place::at(&database.url).run(&["migrate"]).ok();
+    let pooler = Pooler::start("transaction");
+    let ended = Place::at(&pooler.url(&database)).run(&["doctor"]);
+    let line = ended.stdout.lines().find(|line| line.contains(" database ")).expect("a line");
+    assert!(!ended.success && line.starts_with("fail") && line.contains("give it session mode"), "{line}");
 }
 
 #[test]
