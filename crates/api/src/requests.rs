@@ -119,8 +119,7 @@ impl RequestLog {
 
     /// Counts a conversation that was to be opened again.
     pub(crate) fn reopened(&self, ctx: &Ctx, error: &Error) {
-        let known = error.extra.iter().find(|(name, _)| *name == "conversationId");
-        let Some(id) = known.and_then(|(_, id)| id.parse().ok()) else { return };
+        let Some(id) = error.extra("conversationId").and_then(|id| id.to_string().parse().ok()) else { return };
         let request_id = ctx.cause.as_ref().map(|cause| cause.id.as_str()).unwrap_or_default();
         let (called, detail) = (Called::Conversation(ctx.tenant, id), Some(error.detail.to_string()));
         self.count(called, Outcome::Repeated, "POST", "conversations", 409, detail, request_id);

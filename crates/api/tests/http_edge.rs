@@ -262,6 +262,8 @@ async fn only_json_is_taken() {
         ("PATCH", "content-type: application/merge-patch+json\r\n", 201),
         ("POST", "content-type: application/merge-patch+json\r\n", 415),
         ("POST", "content-type: text/plain\r\n", 415),
+        ("POST", "content-type: application/json\r\ncontent-encoding: gzip\r\n", 415),
+        ("POST", "content-type: application/json\r\ncontent-encoding: identity\r\n", 201),
         ("POST", "", 415),
     ] {
         assert_eq!(send(method, content_type).await.status, status, "{method} {content_type}");

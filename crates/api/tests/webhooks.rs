@@ -516,7 +516,7 @@ async fn a_partition_has_as_many_webhooks_as_the_plan_allows_and_not_one_more() 
     let more = json!({"name": "more", "url": "https://example.com/in", "events": ["*"]});
     let refused = app.post("/v1/webhooks", more.clone()).await;
     let problem = refused.expect(429);
-    assert_eq!((&problem["code"], &problem["maxWebhooks"]), (&json!("webhook_limit_reached"), &json!("10")));
+    assert_eq!((&problem["code"], &problem["maxWebhooks"]), (&json!("webhook_limit_reached"), &json!(10)));
     assert!(!refused.headers.contains_key("retry-after"), "waiting does not help");
     let inbox = json!({"name": "in", "channel": "api", "webhookUrl": "https://example.com/in"});
     let test = app.key("acme", Mode::Test, &["full_access"]).await;

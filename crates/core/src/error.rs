@@ -39,6 +39,24 @@ pub struct FieldError {
     pub message: String,
 }
 
+/// An extra member of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Extra {
+    /// A text, such as an id.
+    Text(String),
+    /// A number.
+    Count(i64),
+}
+
+impl std::fmt::Display for Extra {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Extra::Text(text) => f.write_str(text),
+            Extra::Count(count) => count.fmt(f),
+        }
+    }
+}
+
 /// A failure with what its reader needs: a stable code, a sentence, the wrong fields, and ids to go on with.
 #[derive(Debug, thiserror::Error)]
 #[error("{code}: {detail}")]
@@ -52,7 +70,7 @@ pub struct Error {
     /// Wrong fields, for [`Kind::Invalid`].
     pub fields: Vec<FieldError>,
     /// Extra members of the answer, e.g. `("conversationId", "conv_…")`.
-    pub extra: Vec<(&'static str, String)>,
+    pub extra: Vec<(&'static str, Extra)>,
     /// The cause; logged once at the edge, never rendered.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -101,10 +119,19 @@ impl Error {
         }
         words
     }
-    /// Adds a member to the answer.
+    /// Adds a text to the answer.
     pub fn with(mut self, name: &'static str, value: impl ToString) -> Error {
-        self.extra.push((name, value.to_string()));
+        self.extra.push((name, Extra::Text(value.to_string())));
         self
+    }
+    /// Adds a number to the answer.
+    pub fn with_count(mut self, name: &'static str, count: i64) -> Error {
+        self.extra.push((name, Extra::Count(count)));
+        self
+    }
+    /// The extra member of this name.
+    pub fn extra(&self, name: &str) -> Option<&Extra> {
+        self.extra.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 }
 

@@ -22,7 +22,7 @@ pub struct FailureView {
     contact_id: Option<String>,
     conversation_id: Option<String>,
     required_scope: Option<String>,
-    max_webhooks: Option<String>,
+    max_webhooks: Option<i64>,
     request_id: String,
 }
 

@@ -1,9 +1,10 @@
 //! Failures in Atteny's shape: `{success: false, code, error}`, with its page's own codes where it has some.
 
 use super::language::Language;
+use crate::http;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use tieline_core::error::{Error, FieldError};
+use tieline_core::error::{Error, Extra, FieldError};
 
 /// What Atteny calls a code of ours.
 const CODES: [(&str, &str); 2] = [("api_disabled", "API_FEATURE_DISABLED"), ("rate_limited", "rate_limit_exceeded")];
@@ -34,9 +35,10 @@ impl Serialize for Body<'_> {
             map.serialize_entry("errors", &Fields(&error.fields, *language))?;
         }
         for (name, value) in &error.extra {
-            let value = if *name == "requiredScope" { super::me::word(value) } else { value };
-            if !crate::http::error::is_header(name) {
-                map.serialize_entry(name, value)?;
+            match value {
+                Extra::Text(scope) if *name == "requiredScope" => map.serialize_entry(name, super::me::word(scope))?,
+                _ if http::error::is_header(name) => {}
+                _ => http::error::member(&mut map, name, value)?,
             }
         }
         map.serialize_entry("requestId", request_id)?;

@@ -39,8 +39,8 @@ impl Language {
 
     /// The sentence of an error.
     pub fn sentence(self, error: &Error) -> String {
-        let scope =
-            error.extra.iter().find(|(name, _)| *name == "requiredScope").map(|(_, scope)| super::me::word(scope));
+        let scope = error.extra("requiredScope").map(ToString::to_string);
+        let scope = scope.as_deref().map(super::me::word);
         match (self, error.code, scope) {
             (Language::English, "insufficient_scope", Some(scope)) => {
                 format!("This key lacks the scope {scope}; give it that scope, or use another key.")
@@ -138,7 +138,7 @@ fn portuguese(code: &str) -> Option<&'static str> {
         "merge_chain_too_long" => "A conversa foi mesclada vezes demais; use a que guarda as mensagens.",
         "delivery_pending" => "Esta entrega não terminou: será tentada de novo sozinha.",
         "payload_too_large" => "O corpo da requisição é grande demais.",
-        "unsupported_media_type" => "Envie o corpo como `application/json`.",
+        "unsupported_media_type" => "Envie o corpo como `application/json`, sem compressão.",
         "idempotency_key_reused" => "Esta Idempotency-Key já foi usada com outro corpo; use outra.",
         "rate_limited" => "Muitas requisições neste minuto; aguarde o tempo de `Retry-After`.",
         "webhook_limit_reached" => "A organização já tem todos os webhooks do plano; apague um.",

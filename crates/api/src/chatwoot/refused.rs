@@ -87,8 +87,8 @@ pub(crate) fn render(error: &Error) -> Response {
     let (status, body) = match (error.kind, status(error)) {
         (Kind::Limited, StatusCode::TOO_MANY_REQUESTS) => {
             let mut response = (StatusCode::TOO_MANY_REQUESTS, "Retry later\n").into_response();
-            let wait = error.extra.iter().find(|(name, _)| *name == "Retry-After");
-            if let Some(wait) = wait.and_then(|(_, seconds)| HeaderValue::try_from(seconds.as_str()).ok()) {
+            let wait = error.extra("Retry-After").map(ToString::to_string);
+            if let Some(wait) = wait.and_then(|seconds| HeaderValue::try_from(seconds).ok()) {
                 response.headers_mut().insert(header::RETRY_AFTER, wait);
             }
             return response;

@@ -83,7 +83,7 @@ pub const ERROR_CODES: &[ErrorCode] = codes! {
     409 "snippet_exists" "Snippet exists": "A canned response has this short code already. Change that one, or take another code.";
     409 "snippet_limit_reached" "Too many snippets": "The tenant has as many canned responses as it may. Delete one first.";
     413 "payload_too_large" "Body too large": "The body is over this path's limit, 1 MiB where nothing else is said.";
-    415 "unsupported_media_type" "Unsupported content type": "Send `Content-Type: application/json`; PATCH takes `application/merge-patch+json` too.";
+    415 "unsupported_media_type" "Unsupported content type": "Send `Content-Type: application/json`; PATCH takes `application/merge-patch+json` too. Bodies are not compressed.";
     422 "idempotency_key_reused" "Idempotency key reused": "This `Idempotency-Key` came with another body before. Use a new key for a new request.";
     422 "survey_closed" "Survey closed": "The survey of satisfaction was asked too long ago to be answered.";
     429 "rate_limited" "Too many requests": "The key's requests a minute are used up. Wait for `Retry-After` seconds.";

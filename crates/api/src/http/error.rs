@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::{borrow::Cow, sync::Arc};
-use tieline_core::error::{Error, FieldError, Kind};
+use tieline_core::error::{Error, Extra, FieldError, Kind};
 
 /// Result of a handler.
 pub type Reply<T> = std::result::Result<T, Failure>;
@@ -178,8 +178,7 @@ fn problem(error: &Error, id: &RequestId, public_url: Option<&str>) -> Response 
     let body = serde_json::to_vec(&body).expect("a problem is strings and numbers");
     let mut response = answered(error, status, body, HeaderValue::from_static("application/problem+json"));
     // A refused repeat says where the first one is (DESIGN section 1).
-    let first = error.extra.iter().find(|(name, _)| *name == "conversationId");
-    if let ("external_reference_exists", Some((_, id))) = (error.code, first)
+    if let ("external_reference_exists", Some(id)) = (error.code, error.extra("conversationId"))
         && let Ok(location) = HeaderValue::try_from(format!("/v1/conversations/{id}"))
     {
         response.headers_mut().insert(header::LOCATION, location);
@@ -196,7 +195,7 @@ fn answered(error: &Error, status: StatusCode, body: Vec<u8>, content_type: Head
     for (name, value) in &error.extra {
         let field = HEADER_EXTRAS.iter().find(|(extra, _)| extra == name);
         // A value that no header can hold is dropped rather than made a second failure.
-        if let (Some((_, field)), Ok(value)) = (field, HeaderValue::try_from(value.as_str())) {
+        if let (Some((_, field)), Ok(value)) = (field, HeaderValue::try_from(value.to_string())) {
             headers.insert(field.clone(), value);
         }
     }
@@ -242,10 +241,18 @@ impl Serialize for Problem<'_> {
         }
         for (name, value) in &error.extra {
             if !is_header(name) {
-                map.serialize_entry(name, value)?;
+                member(&mut map, name, value)?;
             }
         }
         map.end()
+    }
+}
+
+/// Adds an extra member to a body.
+pub(crate) fn member<M: SerializeMap>(map: &mut M, name: &str, value: &Extra) -> Result<(), M::Error> {
+    match value {
+        Extra::Text(text) => map.serialize_entry(name, text),
+        Extra::Count(count) => map.serialize_entry(name, count),
     }
 }
 
@@ -303,7 +310,7 @@ mod tests {
     #[tokio::test]
     async fn a_problem_names_everything_and_hides_its_source() {
         let mut error = Error::internal(std::io::Error::other("password=hunter2"));
-        error.extra.push(("requiredScope", "tags:read".into()));
+        error.extra.push(("requiredScope", Extra::Text("tags:read".into())));
         let (status, headers, body) = rendered(error).await;
         assert_eq!(status, 500);
         assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json");

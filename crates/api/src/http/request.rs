@@ -130,11 +130,22 @@ pub(crate) fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Reads the whole body: 413 past the limit, at once if its declared length says so; 408 if it takes too long.
+/// Whether the body is as it is, and not compressed: nothing here is unpacked.
+fn is_plain(headers: &HeaderMap) -> bool {
+    let is_identity = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    headers.get_all(header::CONTENT_ENCODING).iter().all(is_identity)
+}
+
+/// Reads the whole body: 415 for a compressed one; 413 past the limit, at once if its declared length says so; 408 if it
+/// takes too long.
 async fn read_body(request: Request) -> Result<Bytes, Failure> {
     let limit = request.extensions().get::<BodyLimit>().map_or(BODY_LIMIT, |limit| limit.0);
     let declared = declared_length(request.headers());
     let (parts, mut body) = request.into_parts();
+    if !is_plain(&parts.headers) {
+        linger(&parts.headers, declared.unwrap_or(0), body);
+        return Err(unsupported_media_type("it is, not compressed: without `Content-Encoding`").into());
+    }
     if declared.is_some_and(|length| length > limit) {
         linger(&parts.headers, declared.unwrap_or(0), body);
         return Err(payload_too_large(limit).into());

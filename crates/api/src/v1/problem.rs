@@ -33,7 +33,7 @@ pub struct Problem {
     user_id: Option<String>,
     custom_field_id: Option<String>,
     required_scope: Option<String>,
-    max_webhooks: Option<String>,
+    max_webhooks: Option<i64>,
 }
 
 /// One wrong field.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::Extra;
 use crate::ids::TenantId;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -133,7 +134,7 @@ fn a_lowered_limit_says_when_enough_have_left() {
     // The seventh request must leave before there is room for a fourth.
     assert_eq!(standing.minute.resets_at, START_US + 66_000_000);
     let error = Refusal::Minute.error(&standing, now);
-    assert_eq!((error.code, &error.extra[..]), ("rate_limited", &[("Retry-After", "57".to_owned())][..]));
+    assert_eq!((error.code, &error.extra[..]), ("rate_limited", &[("Retry-After", Extra::Text("57".into()))][..]));
 }
 
 #[test]

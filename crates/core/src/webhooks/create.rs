@@ -44,7 +44,7 @@ pub fn create(tx: &mut Tx, ctx: &Ctx, cmd: &CreateEndpoint) -> Result<Endpoint> 
     if count >= tenant.plan.max_webhooks {
         let most = tenant.plan.max_webhooks;
         let detail = format!("This tenant may have {most} webhooks; delete one, or raise the limit.");
-        return Err(Error::new(Kind::Limited, "webhook_limit_reached", detail).with("maxWebhooks", most));
+        return Err(Error::new(Kind::Limited, "webhook_limit_reached", detail).with_count("maxWebhooks", most));
     }
     insert(tx, ctx, cmd)
 }
