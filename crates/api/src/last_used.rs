@@ -2,6 +2,7 @@
 
 use crate::hub::Hub;
 use std::time::Duration;
+use tieline_core::complain;
 use tieline_core::{Error, keys};
 use tokio::sync::watch;
 
@@ -26,7 +27,7 @@ pub async fn run(hub: Hub, mut stop: watch::Receiver<bool>) {
             () = tokio::time::sleep(EVERY) => false,
         };
         if let Err(error) = flush(&hub).await {
-            tracing::warn!("cannot note when keys were last used: {error}");
+            complain!(error, "cannot note when keys were last used");
         }
         if stopping {
             return;

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tieline_core::complain;
 use tieline_core::limits::{
     self, Batch, Limits, Meter, PUBLISH_EVERY_US, WRITE_EVERY_US, Who, Window, retry_after_seconds,
 };
@@ -169,7 +170,7 @@ impl Publisher {
                 () = tokio::time::sleep(pause) => false,
             };
             if let Err(error) = self.step().await {
-                tracing::warn!(error = error.causes(), "cannot publish the requests that were counted; trying again");
+                complain!(error, "cannot publish the requests that were counted; trying again");
             }
             if stopping {
                 return;

@@ -12,11 +12,11 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tieline_core::{Error, installation};
+use tieline_core::{Error, complain, installation};
 use tieline_db::Db;
 
-/// How long the write of `/readyz` may take before the answer is no.
-const READY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the write of `/readyz` may take before the answer is no, unless other writes were committed meanwhile.
+const READY_WITHIN: Duration = Duration::from_millis(750);
 
 /// What these routes need.
 #[derive(Clone)]
@@ -68,31 +68,43 @@ async fn answer(metrics: BoxFuture<'static, String>, headers: HeaderMap) -> Resp
     response
 }
 
-/// 200 only after a real write: a server that reads but cannot write loses what it is sent.
+/// 200 only after a real write: a server that reads but cannot write loses what it is sent. Its answer comes within
+/// [`READY_WITHIN`]: load balancers look often, and believe what is late no more than what fails.
 async fn ready(db: Db, is_draining: bool) -> Response {
     if is_draining {
         return readiness(Err(("stopping", "The node is about to stop: send requests to another one.")));
     }
+    // A write would wait for the connection to be opened.
+    if let Some(trouble) = db.trouble() {
+        return readiness(Err(why(&trouble.into())));
+    }
+    let committed = db.stats().groups();
     let written = db.write(|tx| {
         installation::probe(tx)?;
         installation::sending_paused(tx)
     });
-    readiness(match tokio::time::timeout(READY_TIMEOUT, written).await {
-        Ok(Ok(paused)) => Ok(paused),
+    readiness(match tokio::time::timeout(READY_WITHIN, written).await {
+        Ok(Ok(paused)) => Ok(Some(paused)),
         Ok(Err(error)) => {
-            tracing::warn!("not ready: {}", error.causes());
+            complain!(error, "not ready");
             Err(why(&error))
         }
-        Err(_) => Err(("timeout", "A write took longer than 5 seconds: the disk or the machine is overloaded.")),
+        // Ours waits behind others, which prove the same.
+        Err(_) if db.trouble().is_none() && db.stats().groups() > committed => Ok(None),
+        Err(_) => Err(match db.trouble() {
+            Some(trouble) => why(&trouble.into()),
+            None => (
+                "timeout",
+                "No write was committed for three quarters of a second: the disk or the machine is overloaded.",
+            ),
+        }),
     })
 }
 
-/// The answer of `/readyz`: whether sending is paused, or why it says no.
-fn readiness(ready: Result<bool, (&'static str, &'static str)>) -> Response {
+/// The answer of `/readyz`: whether sending is paused, as far as is known, or why it says no.
+fn readiness(ready: Result<Option<bool>, (&'static str, &'static str)>) -> Response {
     let (status, body) = match ready {
-        Ok(paused) => {
-            (StatusCode::OK, Ready { status: "ready", reason: None, detail: None, sending_paused: Some(paused) })
-        }
+        Ok(sending_paused) => (StatusCode::OK, Ready { status: "ready", reason: None, detail: None, sending_paused }),
         Err((reason, detail)) => {
             let (reason, detail) = (Some(reason), Some(detail));
             (StatusCode::SERVICE_UNAVAILABLE, Ready { status: "unavailable", reason, detail, sending_paused: None })
@@ -106,12 +118,25 @@ fn readiness(ready: Result<bool, (&'static str, &'static str)>) -> Response {
 
 fn why(error: &Error) -> (&'static str, &'static str) {
     let text = error.source.as_ref().map(|source| source.to_string().to_lowercase()).unwrap_or_default();
-    if text.contains("full") && !text.contains("queue") {
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if has(&["damaged"]) {
+        ("damaged", "The database file is damaged: stop the server, ask `tieline doctor`, and restore a backup.")
+    } else if has(&["(53300)", "this node got"]) {
+        (
+            "connections",
+            "PostgreSQL gives this node too few connections: raise its max_connections or the role's limit.",
+        )
+    } else if has(&["disk is full", "no space left"]) {
         ("disk_full", "The disk is full: make room; the server goes on by itself.")
-    } else if text.contains("readonly") || text.contains("read-only") {
-        ("read_only", "The database cannot be written: check the permissions and the mount of its folder.")
-    } else if text.contains("queue") {
+    } else if has(&["readonly", "read-only"]) {
+        (
+            "read_only",
+            "The database takes no writes: look at the permissions and the mount of its folder; of PostgreSQL, whether it is a standby.",
+        )
+    } else if has(&["queue"]) {
         ("busy", "Too many writes are waiting.")
+    } else if has(&["cannot connect", "does not answer", "lost the connection"]) {
+        ("database", "The database is away; the server's log says why.")
     } else {
         ("database", "The database cannot take writes; the server's log says why.")
     }
@@ -128,6 +153,12 @@ mod tests {
         assert_eq!(of(unavailable("database or disk is full")), "disk_full");
         assert_eq!(of(unavailable("attempt to write a readonly database")), "read_only");
         assert_eq!(of(unavailable("disk I/O error")), "database");
+        assert_eq!(of(unavailable("could not extend file: No space left on device (53100)")), "disk_full");
+        assert_eq!(of(tieline_db::Error::Damaged("malformed".into())), "damaged");
+        let away = |why: &str| tieline_db::Error::Away { why: why.into(), passes: true };
+        assert_eq!(of(away("cannot connect to db:5432: too many clients already (53300)")), "connections");
+        assert_eq!(of(away("cannot connect to db:5432: the server is read-only")), "read_only");
+        assert_eq!(of(away("cannot connect to db:5432: Connection refused")), "database");
         assert_eq!(of(tieline_db::Error::Busy("write")), "busy");
     }
 }

@@ -9,6 +9,7 @@ use http::{Method, StatusCode, Uri};
 use prometheus_client::metrics::counter::Counter;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tieline_core::complain;
 use tieline_core::ctx::Ctx;
 use tieline_core::ids::InboxId;
 use tieline_core::inboxes::{self, Call, Called, Outcome};
@@ -186,7 +187,7 @@ impl RequestLog {
                 () = tokio::time::sleep(EVERY) => false,
             };
             if let Err(error) = self.flush().await {
-                tracing::warn!(error = error.causes(), "cannot write the request log");
+                complain!(error, "cannot write the request log");
             }
             if stopping {
                 return;

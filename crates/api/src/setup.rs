@@ -20,6 +20,7 @@ use tieline_core::ids::TenantId;
 use tieline_core::installation::setup;
 use tieline_core::passwords;
 use tieline_core::users::{self, ACCESS_TOKEN_CONTEXT, Role};
+use tieline_db::Read;
 
 /// The routes; merge them with the dialects'.
 pub fn routes(hub: Hub) -> Router {
@@ -87,9 +88,16 @@ pub(crate) async fn hashed(hub: &Hub, password: Option<String>) -> Result<Option
     hashing.await.map_err(Error::internal)?.map(Some)
 }
 
+/// The form while the link works; once somebody has set this up, in whatever way, what there is to do instead.
 async fn page(State(hub): State<Hub>, Path((token,)): Path<(String,)>) -> Result<Response, Failure> {
-    hub.db.read(move |read| setup::check(read, &token)).await?;
-    Ok(docs::setup_page())
+    let look = move |read: &mut Read| {
+        let is_needed = setup::is_needed(read)?;
+        if is_needed {
+            setup::check(read, &token)?;
+        }
+        Ok::<_, Error>(is_needed)
+    };
+    Ok(if hub.db.read(look).await? { docs::setup_page() } else { docs::setup_done_page() })
 }
 
 async fn set_up(

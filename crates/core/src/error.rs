@@ -119,6 +119,15 @@ impl Error {
         }
         words
     }
+    /// Whether the engine has said this in the log by itself: the database is away, or damaged. Who fails because of it says
+    /// no more than a debugging line; see [`complain!`](crate::complain).
+    pub fn is_told(&self) -> bool {
+        let first = self.source.as_ref().map(|source| &**source as &(dyn std::error::Error + 'static));
+        std::iter::successors(first, |error| error.source()).any(|error| {
+            use tieline_db::Error as Db;
+            matches!(error.downcast_ref(), Some(Db::Away { .. } | Db::Damaged(_)))
+        })
+    }
     /// Adds a text to the answer.
     pub fn with(mut self, name: &'static str, value: impl ToString) -> Error {
         self.extra.push((name, Extra::Text(value.to_string())));
@@ -142,7 +151,7 @@ impl From<tieline_db::Error> for Error {
             Db::Busy(_) => {
                 Error::new(Kind::Unavailable, "unavailable", "Too much work is waiting: try again in a second.")
             }
-            Db::Unavailable(_) | Db::Again(_) => Error::new(
+            Db::Unavailable(_) | Db::Away { .. } | Db::Damaged(_) | Db::Again(_) => Error::new(
                 Kind::Unavailable,
                 "unavailable",
                 "The database cannot take this now: try again in a moment.",
@@ -153,9 +162,34 @@ impl From<tieline_db::Error> for Error {
     }
 }
 
+/// Logs what failed and is tried again, with its causes in words: a warning, unless the engine has told the reason already
+/// ([`Error::is_told`](crate::Error::is_told)).
+#[macro_export]
+macro_rules! complain {
+    ($error:expr, $($what:tt)+) => {
+        if $error.is_told() {
+            tracing::debug!(error = $error.causes(), $($what)+)
+        } else {
+            tracing::warn!(error = $error.causes(), $($what)+)
+        }
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_engine_has_told_is_known_however_deep_it_lies() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the page cannot be read")]
+        struct Page(#[source] tieline_db::Error);
+        let away = || tieline_db::Error::Away { why: "no route".into(), passes: true };
+        assert!(Error::from(away()).is_told() && Error::internal(Page(away())).is_told());
+        assert!(Error::from(tieline_db::Error::Damaged("a page".into())).is_told());
+        assert!(!Error::from(tieline_db::Error::Unavailable("disk is full".into())).is_told());
+        assert!(!Error::not_found("webhook").is_told());
+    }
 
     #[test]
     fn the_log_gets_causes_in_words() {

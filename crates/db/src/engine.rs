@@ -1,6 +1,7 @@
 //! The handle: bounded queues in front of the driver's threads, and the wake-ups behind them.
 
 use crate::fault::{Plan, Point};
+use crate::health::Health;
 use crate::job::{Answer, Closure, Job, Queued, SetEntry};
 use crate::{Clock, Error, Ids, Migration, Read, Result, SetVerb, SystemClock, Tx, postgres, sqlite};
 use crossbeam_channel::{Sender, TrySendError};
@@ -79,6 +80,9 @@ pub struct Config {
     pub limits: Limits,
     /// Faults on purpose, for tests.
     pub faults: Option<Arc<dyn Plan>>,
+    /// For a node that serves, on PostgreSQL: every connection that it will need is opened at the start, and a server that is
+    /// not there yet is waited for, half a minute at most.
+    pub is_node: bool,
 }
 
 impl Config {
@@ -106,7 +110,7 @@ impl Config {
     }
 
     fn new(target: Target, migrations: &'static [Migration], limits: Limits) -> Config {
-        Config { target, migrations, clock: Arc::new(SystemClock), seed: None, limits, faults: None }
+        Config { target, migrations, clock: Arc::new(SystemClock), seed: None, limits, faults: None, is_node: false }
     }
 }
 
@@ -150,6 +154,7 @@ pub(crate) struct Shared {
     /// Other processes may write to the same database.
     pub is_shared: bool,
     pub stats: Stats,
+    pub health: Arc<Health>,
     faults: Option<Arc<dyn Plan>>,
     topics: [watch::Sender<u64>; Topic::COUNT],
     versions: [AtomicU64; Topic::COUNT],
@@ -218,13 +223,15 @@ impl Db {
     /// Opens the database, brings its schema up and starts the driver's threads.
     ///
     /// Errors: [`Error::Newer`] for a schema of a newer program, [`Error::Unavailable`] for a file that cannot be opened or
-    /// written or a server that cannot be used, [`Error::Address`] for a URL that is not understood.
+    /// written, [`Error::Damaged`] for one that is no whole database, [`Error::Away`] for a server that cannot be used,
+    /// [`Error::Address`] for a URL that is not understood.
     pub fn open(config: Config) -> Result<Db> {
         let shared = Arc::new(Shared {
             clock: config.clock,
             limits: config.limits,
             is_shared: matches!(config.target, Target::Postgres(_)),
             stats: Stats::default(),
+            health: Arc::default(),
             faults: config.faults,
             topics: std::array::from_fn(|_| watch::channel(0).0),
             versions: Default::default(),
@@ -256,11 +263,10 @@ impl Db {
                 1
             }
             Target::Postgres(url) => {
-                let now = shared.clock.now();
-                let opened = postgres::open(&url, config.migrations, now, config.limits.writers)?;
-                for _ in 0..config.limits.readers {
-                    let (server, queue, shared) = (opened.server.clone(), read_queue.clone(), shared.clone());
-                    threads.push(spawn("db-read", Box::new(move || postgres::read_loop(server, &queue, &shared)))?);
+                let opened = postgres::open(&url, config.migrations, &shared, config.is_node)?;
+                for session in opened.readers {
+                    let (queue, shared) = (read_queue.clone(), shared.clone());
+                    threads.push(spawn("db-read", Box::new(move || postgres::read_loop(session, &queue, &shared)))?);
                 }
                 let writers = opened.writers.len();
                 for (index, session) in opened.writers.into_iter().enumerate() {
@@ -358,6 +364,12 @@ impl Db {
     /// be changed must be locked first.
     pub fn is_shared(&self) -> bool {
         self.inner.shared.is_shared
+    }
+
+    /// What keeps the database from being used now, as far as its connections know: [`Error::Away`] while one of them cannot
+    /// be opened, [`Error::Damaged`] for good. It costs nothing to ask.
+    pub fn trouble(&self) -> Option<Error> {
+        self.inner.shared.health.trouble()
     }
 
     /// Tells those who wait for `topic` on this node, as a commit of this node does.

@@ -12,6 +12,18 @@ pub enum Error {
     /// The database cannot take the work now: read-only, disk full, I/O error, gone. Retrying later may help.
     #[error("the database cannot do that now: {0}")]
     Unavailable(String),
+    /// The server cannot be reached, lets us not in, or went away. The engine says so in its log, once, and when it is back:
+    /// who fails because of it need not.
+    #[error("{why}")]
+    Away {
+        /// One line, with what to change where it does not pass.
+        why: String,
+        /// Waiting may help; else somebody has to change something.
+        passes: bool,
+    },
+    /// The file is damaged: only a backup helps. Said in the log, once.
+    #[error("the database file is damaged: {0}")]
+    Damaged(String),
     /// A constraint refused a row. Verbs avoid it by `on conflict`; where it happens it is a defect or a lost race.
     #[error("a constraint refused the row: {0}")]
     Constraint(String),
@@ -42,7 +54,11 @@ pub enum Error {
 impl Error {
     /// Whether waiting and trying again may help.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Error::Busy(_) | Error::Unavailable(_) | Error::Again(_))
+        matches!(self, Error::Busy(_) | Error::Unavailable(_) | Error::Away { .. } | Error::Again(_))
+    }
+
+    pub(crate) fn away(why: impl Into<String>) -> Error {
+        Error::Away { why: why.into(), passes: true }
     }
 }
 
@@ -52,6 +68,7 @@ impl From<rusqlite::Error> for Error {
         let text = error.to_string();
         match error.sqlite_error_code() {
             Some(C::ConstraintViolation) => Error::Constraint(text),
+            Some(C::DatabaseCorrupt | C::NotADatabase) => Error::Damaged(text),
             Some(
                 C::ReadOnly
                 | C::DiskFull

@@ -16,6 +16,7 @@ pub mod clock;
 mod engine;
 mod error;
 pub mod fault;
+mod health;
 mod job;
 mod many;
 pub mod migrate;

@@ -24,16 +24,17 @@ pub(crate) mod types;
 
 use crate::engine::{ReadJob, Shared};
 use crate::fault::Point;
+use crate::health::Health;
 use crate::job::{Queued, Ran, Unit, plan, take};
 use crate::migrate::{self, Migration};
 use crate::tx::Conn;
-use crate::{Error, Ids, Read, Result, Tx};
+use crate::{Error, Ids, Limits, Read, Result, Tx};
 use address::Address;
-use crossbeam_channel::{Receiver, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, select};
 pub(crate) use flight::Given;
 use flight::Uncommitted;
 pub(crate) use session::Session;
-use session::{APPLICATION, POOLER, Role, WRITE};
+use session::{APPLICATION, AWAY_FOR, POOLER, Role, WRITE};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,32 +45,98 @@ const ALONE_FOR: Duration = Duration::from_secs(10);
 /// The advisory lock under which the schema changes ("tieline").
 const MIGRATIONS_LOCK: i64 = 0x74_69_65_6c_69_6e_65;
 
+/// How long a node that starts waits for a server that is not there yet.
+const NODE_WAITS: Duration = Duration::from_secs(30);
+
 /// What [`open`] gives to the engine.
 pub(crate) struct Opened {
-    pub server: Server,
     pub writers: Vec<Session>,
+    pub readers: Vec<Session>,
 }
 
-/// An address to connect to.
+/// An address to connect to, and how it does.
 #[derive(Clone)]
-pub(crate) struct Server(Arc<Address>);
+pub(crate) struct Server {
+    address: Arc<Address>,
+    pub health: Arc<Health>,
+}
+
+impl Server {
+    fn new(url: &str, health: Arc<Health>) -> Result<Server> {
+        Ok(Server { address: Arc::new(address::parse(url)?), health })
+    }
+}
 
 /// Connects, looks that the server can be used, and brings the schema up. The caller may be inside a runtime, in which ours
 /// must not block: so a thread of its own does it.
-pub(crate) fn open(url: &str, migrations: &[Migration], now: i64, writers: usize) -> Result<Opened> {
-    let address = Arc::new(address::parse(url)?);
+///
+/// For a node that serves every connection that it will need is opened, and a server that is not there yet is waited for
+/// ([`NODE_WAITS`]).
+pub(crate) fn open(url: &str, migrations: &[Migration], shared: &Shared, is_node: bool) -> Result<Opened> {
+    let server = Server::new(url, shared.health.clone())?;
+    let now = shared.clock.now();
     std::thread::scope(|scope| {
         let opening = scope.spawn(|| {
-            let mut sessions = Vec::new();
-            for _ in 0..writers.max(1) {
-                sessions.push(Session::new(address.clone(), Role::Write)?);
+            if !is_node {
+                return sessions_of(&server, &shared.limits, migrations, now, None);
             }
-            refuse_shared(&mut sessions[0])?;
-            migrate(&mut sessions[0], migrations, now)?;
-            Ok(Opened { server: Server(address.clone()), writers: sessions })
+            let (until, mut is_said) = (Instant::now() + NODE_WAITS, false);
+            loop {
+                match sessions_of(&server, &shared.limits, migrations, now, Some(Duration::ZERO)) {
+                    Err(Error::Away { why, passes: true }) if Instant::now() < until => {
+                        if !std::mem::replace(&mut is_said, true) {
+                            tracing::warn!("waiting for the database, for {} s at most: {why}", NODE_WAITS.as_secs());
+                        }
+                        std::thread::sleep(AWAY_FOR);
+                    }
+                    Err(Error::Away { why, passes: true }) => {
+                        return Err(Error::away(format!("{why}; it was tried for {} s", NODE_WAITS.as_secs())));
+                    }
+                    done => return done,
+                }
+            }
         });
         opening.join().unwrap_or_else(|_| Err(Error::Unavailable("opening the database panicked".into())))
     })
+    .inspect(|_| shared.health.opened())
+}
+
+/// One try; with `patience` for each connection where all of them are to be opened.
+fn sessions_of(
+    server: &Server,
+    limits: &Limits,
+    migrations: &[Migration],
+    now: i64,
+    patience: Option<Duration>,
+) -> Result<Opened> {
+    let some =
+        |role, count: usize| (0..count.max(1)).map(|_| Session::new(server.clone(), role)).collect::<Result<_>>();
+    let (mut writers, mut readers): (Vec<Session>, Vec<Session>) =
+        (some(Role::Write, limits.writers)?, some(Role::Read, limits.readers)?);
+    if let Some(patience) = patience {
+        let (mut got, needed) = (0, 2 * writers.len() + readers.len());
+        for session in &mut writers {
+            session.connect_both(patience).map_err(|(error, opened)| fewer(error, got + opened, needed))?;
+            got += 2;
+        }
+        for session in &mut readers {
+            session.connect(patience).map_err(|error| fewer(error, got, needed))?;
+            got += 1;
+        }
+    }
+    refuse_shared(&mut writers[0])?;
+    migrate(&mut writers[0], migrations, now)?;
+    Ok(Opened { writers, readers })
+}
+
+/// Says of a server that takes some connections, but not all, how many are needed.
+fn fewer(error: Error, got: usize, needed: usize) -> Error {
+    match error {
+        Error::Away { why, passes: true } if got > 0 => {
+            Error::away(format!("this node got {got} of the {needed} connections that it needs: {why}"))
+        }
+        error => error,
+    }
 }
 
 /// The version of the schema, without changing it; 0 where there is none.
@@ -109,10 +176,10 @@ pub(crate) fn sessions(url: &str) -> Result<u64> {
 
 /// Asks something over a connection of its own.
 fn look<T: Send>(url: &str, ask: impl FnOnce(&mut Session) -> Result<T> + Send) -> Result<T> {
-    let address = Arc::new(address::parse(url)?);
+    let server = Server::new(url, Arc::default())?;
     std::thread::scope(|scope| {
         let looking = scope.spawn(|| {
-            let mut session = Session::new(address, Role::Read)?;
+            let mut session = Session::new(server, Role::Read)?;
             session.ensure()?;
             ask(&mut session)
         });
@@ -125,12 +192,13 @@ fn look<T: Send>(url: &str, ask: impl FnOnce(&mut Session) -> Result<T> + Send) 
 fn refuse_shared(first: &mut Session) -> Result<()> {
     const PROCESS: &str = "select pg_backend_pid()";
     first.ensure()?;
-    let mut second = first.another()?;
+    let mut second = first.beside()?;
     let before = first.simple(PROCESS)?;
     second.simple("begin")?;
     let other = second.simple(PROCESS)?;
     let after = first.simple(PROCESS)?;
     second.simple("rollback")?;
+    first.beside = Some(second);
     if before == other || after != before {
         return Err(Error::Unavailable(POOLER.into()));
     }
@@ -196,6 +264,10 @@ pub(crate) fn write_loop(
         let (first, queue) = select! {
             recv(closures) -> first => (first, closures),
             recv(sets) -> first => (first, sets),
+            default(look_after(&session)) => {
+                session.look();
+                continue;
+            }
         };
         let Ok(first) = first else { return };
         // A closure is a transaction: the next one is for a writer that has nothing to do.
@@ -208,6 +280,11 @@ pub(crate) fn write_loop(
     while let Ok(first) = sets.try_recv() {
         group(&mut session, plan(take(first, sets, &shared.limits, 1).0), shared, &mut ids);
     }
+}
+
+/// How long a thread without work waits until it looks after its connection.
+fn look_after(session: &Session) -> Duration {
+    if session.is_away() { AWAY_FOR } else { Duration::MAX }
 }
 
 /// What became of a transaction.
@@ -302,7 +379,7 @@ fn attempt(session: &mut Session, mut units: Vec<Unit>, shared: &Shared, ids: &m
         let cause = match uncommitted {
             Uncommitted::Unknown(error) => {
                 let text = format!("the connection went during the commit, which may have happened: {error}");
-                Cause::Refused(Error::Unavailable(text))
+                Cause::Refused(Error::away(text))
             }
             Uncommitted::Undone(error) if session.is_lost() => Cause::Lost(error),
             Uncommitted::Undone(error) => Cause::Failed(error, false),
@@ -348,20 +425,22 @@ fn run_unit(
 
 /// A reader's loop over its own connection. Its last snapshot ends when it has nothing more to read, else with the
 /// beginning of the next.
-pub(crate) fn read_loop(server: Server, queue: &Receiver<ReadJob>, shared: &Shared) {
-    let mut session = Session::new(server.0, Role::Read);
+pub(crate) fn read_loop(mut session: Session, queue: &Receiver<ReadJob>, shared: &Shared) {
     loop {
         let next = queue.try_recv().or_else(|_| {
-            session.iter_mut().for_each(Session::rollback);
-            queue.recv()
+            session.rollback();
+            queue.recv_timeout(look_after(&session))
         });
-        let Ok(job) = next else { return };
-        let begun = session.as_mut().map_err(|error| error.clone()).and_then(|session| {
-            session.begin(Role::Read)?;
-            Ok(Read::new(Conn::Postgres(session), shared.clock.now()))
-        });
-        match begun {
-            Ok(mut read) => job(Ok(&mut read)),
+        let job = match next {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Timeout) => {
+                session.look();
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        match session.begin(Role::Read) {
+            Ok(()) => job(Ok(&mut Read::new(Conn::Postgres(&mut session), shared.clock.now()))),
             Err(error) => job(Err(error)),
         }
     }

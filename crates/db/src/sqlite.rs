@@ -7,6 +7,7 @@
 //! itself restarts the log between two groups.
 
 mod gather;
+mod whole;
 
 use crate::engine::{AfterCommit, Join, ReadJob, Shared};
 use crate::fault::Point;
@@ -84,6 +85,7 @@ pub(crate) fn open(path: &Path, migrations: &[Migration], now: i64) -> Result<Co
         "pragma synchronous = full; pragma wal_autocheckpoint = 0; pragma journal_size_limit = {WAL_FILE_BYTES}; \
          pragma foreign_keys = on;"
     ))?;
+    whole::check(&conn)?;
     // Immediate: a statement that read first and found another writer ahead of it would not wait.
     conn.execute_batch(&format!("begin immediate; {}; commit", migrate::TABLE))?;
     let current = || conn.query_row(migrate::CURRENT, [], |row| row.get::<_, i64>(0));
@@ -325,8 +327,9 @@ fn group(conn: &Connection, units: Vec<Unit>, shared: &Shared, ids: &mut Ids) {
     };
     if let Err(error) = committed {
         let _ = undo(conn, "rollback", ids);
+        shared.health.failed(&error);
         let error = match error {
-            Error::Unavailable(_) => error,
+            Error::Unavailable(_) | Error::Damaged(_) => error,
             other => Error::Unavailable(other.to_string()),
         };
         return fail(done.into_iter().map(|(unit, _)| unit).collect(), error);
@@ -383,6 +386,7 @@ fn run_group(
     savepoints: bool,
 ) -> Result<Group, (Vec<Unit>, Stopped)> {
     if let Err(error) = execute(conn, "begin immediate", &[]) {
+        shared.health.failed(&error);
         return Err((units, Stopped::Broken(error)));
     }
     let now = shared.clock.now();
@@ -390,7 +394,7 @@ fn run_group(
     let mut stopped = None;
     units.reverse();
     while let Some(mut unit) = units.pop() {
-        match run_unit(conn, &mut unit, savepoints, now, ids, &mut group.topics) {
+        match run_unit(conn, &mut unit, savepoints, now, shared, ids, &mut group.topics) {
             // It failed as a whole: its parts, one by one.
             Ok(Err(_)) if unit.len() > 1 => units.extend(unit.split().into_iter().rev()),
             Ok(result) => group.done.push((unit, result)),
@@ -402,7 +406,7 @@ fn run_group(
         }
     }
     if let (None, Some(work)) = (&stopped, shared.joined(group.topics)) {
-        match join(conn, &*work, savepoints, now, ids, &mut group.topics) {
+        match join(conn, &*work, savepoints, now, shared, ids, &mut group.topics) {
             Ok(joined) => group.joined = joined,
             Err(why) => stopped = Some(why),
         }
@@ -419,6 +423,7 @@ fn run_unit(
     unit: &mut Unit,
     savepoints: bool,
     now: i64,
+    shared: &Shared,
     ids: &mut Ids,
     topics: &mut u32,
 ) -> Result<Result<()>, Stopped> {
@@ -429,6 +434,7 @@ fn run_unit(
     let mut tx = Tx::new(Read::new(Conn::Sqlite(conn), now), ids);
     let ran = unit.run(&mut tx);
     let signalled = tx.topics;
+    tx.failed().into_iter().for_each(|error| shared.health.failed(error));
     let result = match ran {
         Ran::Keep => {
             if savepoints {
@@ -460,6 +466,7 @@ fn join(
     work: &Join,
     savepoints: bool,
     now: i64,
+    shared: &Shared,
     ids: &mut Ids,
     topics: &mut u32,
 ) -> Result<Option<AfterCommit>, Stopped> {
@@ -470,6 +477,7 @@ fn join(
     let ran = catch_unwind(AssertUnwindSafe(|| work(&mut tx)))
         .unwrap_or_else(|panic| Err(Error::Panicked(panic_text(panic))))
         .and_then(|after| tx.failed().map_or(Ok(after), |error| Err(error.clone())));
+    tx.failed().into_iter().for_each(|error| shared.health.failed(error));
     let signalled = tx.topics;
     match ran {
         Ok(after) => {
@@ -505,12 +513,14 @@ pub(crate) fn read_loop(path: &Path, queue: &Receiver<ReadJob>, shared: &Shared)
         }
         let Some(open) = &conn else { continue };
         if let Err(error) = execute(open, "begin", &[]) {
+            shared.health.failed(&error);
             job(Err(error));
             conn = None;
             continue;
         }
         let mut read = Read::new(Conn::Sqlite(open), shared.clock.now());
         job(Ok(&mut read));
+        read.failed().into_iter().for_each(|error| shared.health.failed(error));
         let _ = execute(open, "commit", &[]);
     }
 }

@@ -36,6 +36,10 @@ impl<'c> Read<'c> {
         }
         result
     }
+    /// The first error of a statement, also one that the closure has swallowed.
+    pub(crate) fn failed(&self) -> Option<&Error> {
+        self.failed.as_ref()
+    }
     /// Whether this is SQLite, for the few statements that ask an engine about itself.
     pub(crate) fn is_sqlite(&self) -> bool {
         matches!(self.conn, Conn::Sqlite(_))
@@ -165,10 +169,6 @@ impl<'c> Tx<'c> {
         let error = Error::Again(format!("{to} was first"));
         self.read.failed.get_or_insert_with(|| error.clone());
         error
-    }
-    /// The first error of a statement, also one that the closure has swallowed.
-    pub(crate) fn failed(&self) -> Option<&Error> {
-        self.read.failed.as_ref()
     }
     /// Wakes the waiters of `topic` once this transaction is durable.
     pub fn signal(&mut self, topic: Topic) {

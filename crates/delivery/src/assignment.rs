@@ -3,6 +3,7 @@
 use std::time::Duration;
 use tieline_core::Result;
 use tieline_core::assignment::{self, Known};
+use tieline_core::complain;
 use tieline_core::events::{CONFIGURATION, EVENTS, Render};
 use tieline_db::Db;
 
@@ -58,7 +59,7 @@ impl AssignmentLoop {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::warn!(error = error.causes(), "conversations are not given to agents; trying again");
+                    complain!(error, "conversations are not given to agents; trying again");
                 }
             }
             tokio::select! {

@@ -10,6 +10,7 @@ use crate::files::{ABANDONED_AFTER, Files, too_large};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use std::time::Duration;
 use tieline_core::attachments::{self, Due, FETCHES, Fetched, KEPT_UNCLAIMED_US, kind};
+use tieline_core::complain;
 use tieline_core::events::Render;
 use tieline_core::{Error, Kind, Result, installation};
 use tieline_db::Db;
@@ -168,7 +169,7 @@ impl FetchLoop {
                 Ok(Some(due)) => Duration::from_micros((due - self.db.now()).max(0) as u64).min(POLL),
                 Ok(None) => POLL,
                 Err(error) => {
-                    tracing::warn!(error = error.causes(), "fetching attachments failed; trying again");
+                    complain!(error, "fetching attachments failed; trying again");
                     POLL
                 }
             };

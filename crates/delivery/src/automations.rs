@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 use tieline_core::automations::{self, Failed, Known, Skip, Work};
+use tieline_core::complain;
 use tieline_core::events::{CONFIGURATION, EVENTS, Render};
 use tieline_core::{Kind, Result};
 use tieline_db::Db;
@@ -87,7 +88,7 @@ impl AutomationLoop {
             match self.step().await {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(error) => tracing::warn!(error = error.causes(), "rules failed; trying again"),
+                Err(error) => complain!(error, "rules failed; trying again"),
             }
             tokio::select! {
                 _ = events.changed(), if self.known.is_any() => {}

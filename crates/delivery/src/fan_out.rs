@@ -12,6 +12,7 @@ use crate::render::{Scene, bodies};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tieline_core::complain;
 use tieline_core::deliveries::{self, FanOut, NewDelivery, Waiting};
 use tieline_core::events::numbering;
 use tieline_core::events::{self, Stored, feed};
@@ -312,7 +313,7 @@ impl FanOutLoop {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::warn!(error = error.causes(), "fan-out failed; trying again")
+                    complain!(error, "fan-out failed; trying again")
                 }
             }
             if self.joined.is_none() {

@@ -4,6 +4,7 @@
 //! A write transaction removes at most [`BATCH`] rows of one kind, and of deliveries it happens only where a read has found
 //! some, so housekeeping never makes anybody wait for long.
 
+use tieline_core::complain;
 use tieline_core::events::feed;
 use tieline_core::ids::{EndpointId, TenantId};
 use tieline_core::{Error, Result, audit, deliveries, idempotency, limits, requests, tenants, webhooks};
@@ -135,7 +136,7 @@ impl Housekeeping {
                 Ok(0) => PAUSE,
                 Ok(_) => BREATH,
                 Err(error) => {
-                    tracing::warn!(error = error.causes(), "housekeeping failed; trying again");
+                    complain!(error, "housekeeping failed; trying again");
                     PAUSE
                 }
             };

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 use tieline_core::Result;
+use tieline_core::complain;
 use tieline_core::events::{CONFIGURATION, DELIVERIES, EVENTS};
 use tieline_core::installation::{News, news};
 use tieline_db::Db;
@@ -53,7 +54,7 @@ impl Neighbours {
             let pause = match self.step().await {
                 Ok(()) => LOOK,
                 Err(error) => {
-                    tracing::warn!(error = error.causes(), "cannot see what other nodes do; trying again");
+                    complain!(error, "cannot see what other nodes do; trying again");
                     POLL
                 }
             };

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 use tieline_core::Result;
+use tieline_core::complain;
 use tieline_core::reports;
 use tieline_db::Db;
 
@@ -44,7 +45,7 @@ impl ReportLoop {
                 Ok(true) => (began.elapsed() * REST).min(PAUSE),
                 Ok(false) => PAUSE,
                 Err(error) => {
-                    tracing::warn!(error = error.causes(), "counting for reports failed; trying again");
+                    complain!(error, "counting for reports failed; trying again");
                     PAUSE
                 }
             };

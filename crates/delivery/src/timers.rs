@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 use tieline_core::Result;
+use tieline_core::complain;
 use tieline_core::events::Render;
 use tieline_core::timers;
 use tieline_db::Db;
@@ -43,7 +44,7 @@ impl TimerLoop {
                 Ok(Some(due)) => Duration::from_micros((due - self.db.now()).max(0) as u64).min(POLL),
                 Ok(None) => POLL,
                 Err(error) => {
-                    tracing::warn!(error = error.causes(), "timers failed; trying again");
+                    complain!(error, "timers failed; trying again");
                     POLL
                 }
             };

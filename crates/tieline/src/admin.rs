@@ -449,7 +449,7 @@ pub async fn whereabouts(settings: &Settings) -> anyhow::Result<Option<SocketAdd
 
 /// Does it on the opened database.
 async fn perform_here(settings: &Settings, request: Request, mut tell: impl FnMut(String)) -> anyhow::Result<Value> {
-    let hub = server::open(settings, false).await?;
+    let hub = server::open(settings).await?;
     let desk = Desk { hub: hub.clone(), pause: None, listens: None };
     let (told, mut lines) = mpsc::channel(TOLD);
     let (told, way) = (Tell(told), way());

@@ -1,9 +1,9 @@
 //! The key to secrets at rest: given by setting, else made once in the data folder. Nodes of one database share it.
 
+use crate::server::plain;
 use anyhow::{Context, bail};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use tieline_core::Error;
 use tieline_core::installation;
 use tieline_core::secrets::{KEY_BYTES, Keyring};
 use tieline_db::Db;
@@ -18,22 +18,33 @@ pub fn path(data_dir: &Path) -> PathBuf {
 ///
 /// Errors: one line for a missing, unreadable or wrong key.
 pub async fn load(setting: Option<&str>, data_dir: &Path, db: &Db) -> anyhow::Result<Keyring> {
-    let stored = db.read(installation::stored_check_value).await.map_err(|error: Error| error)?;
-    let keyring = read(setting, data_dir)?;
+    let stored = db.read(installation::stored_check_value).await.map_err(plain)?;
     let path = path(data_dir);
-    let keyring = match (keyring, stored) {
-        (None, Some(_)) => bail!(
-            "the secret key of this database is missing: put it into {}, or set TIELINE_SECRET_KEY (every node needs the same one; a backup leaves it out)",
+    let missing = || {
+        format!(
+            "the secret key of this database is missing: put it into {}, or set TIELINE_SECRET_KEY (every node needs the same one; it is in secret.key of the data folder of the node that was first, or in its TIELINE_SECRET_KEY; a backup leaves it out)",
             path.display()
-        ),
-        (Some(keyring), _) => keyring,
+        )
+    };
+    let (keyring, is_new) = match (read(setting, data_dir)?, &stored) {
+        (None, Some(_)) => bail!(missing()),
+        (Some(keyring), _) => (keyring, false),
         (None, None) => make(&path)?,
     };
     let value = keyring.check_value();
-    // Another node may have been faster with another key.
-    let stored = db.write(move |tx| installation::check_value(tx, &value)).await.map_err(|error: Error| error)?;
-    if !keyring.matches(&stored) {
-        bail!(another(setting, data_dir));
+    let stored = db.write(move |tx| installation::check_value(tx, &value)).await.map_err(plain)?;
+    match (keyring.matches(&stored), is_new) {
+        (true, true) if db.is_shared() => tracing::warn!(
+            "made the secret key of this database, {}: every other node needs the same one, so copy the file into its data folder, or set its TIELINE_SECRET_KEY to what it holds; and keep a copy, no dump of the database has it",
+            path.display()
+        ),
+        (true, _) => {}
+        // Another node was faster with another key: ours has opened nothing yet, and would be taken for the right one.
+        (false, true) => {
+            std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            bail!(missing())
+        }
+        (false, false) => bail!(another(setting, data_dir)),
     }
     Ok(keyring)
 }
@@ -59,7 +70,8 @@ pub fn read(setting: Option<&str>, data_dir: &Path) -> anyhow::Result<Option<Key
     }
 }
 
-fn make(path: &Path) -> anyhow::Result<Keyring> {
+/// Makes the key and its file; false with the one that another node on this folder has made meanwhile.
+fn make(path: &Path) -> anyhow::Result<(Keyring, bool)> {
     let mut key = [0u8; KEY_BYTES];
     tieline_api::hub::os_random(&mut key)?;
     let mut options = std::fs::OpenOptions::new();
@@ -70,11 +82,12 @@ fn make(path: &Path) -> anyhow::Result<Keyring> {
         // Another node on this folder was faster.
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             let text = std::fs::read_to_string(path)?;
-            return Keyring::from_text(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()));
+            let keyring = Keyring::from_text(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+            return Ok((keyring, false));
         }
         opened => opened.with_context(|| format!("cannot write {}", path.display()))?,
     };
     file.write_all(Keyring::to_text(&key).as_bytes())?;
     file.sync_all()?;
-    Ok(Keyring::from_bytes(key))
+    Ok((Keyring::from_bytes(key), true))
 }

@@ -34,12 +34,14 @@ use tieline_delivery::nodes::Neighbours;
 use tieline_delivery::reports::ReportLoop;
 use tieline_delivery::sender::{self, Sender};
 use tieline_delivery::timers::TimerLoop;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Time for open requests to be answered when the server stops.
 const HTTP_GRACE: Duration = Duration::from_secs(10);
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
 /// After that: time for attempts in flight to end and be recorded.
 const SENDER_GRACE: Duration = Duration::from_secs(12);
 
@@ -87,15 +89,24 @@ impl Running {
 ///
 /// Errors: one line for a file that cannot be opened, a newer schema, a wrong key, and a database that was moved elsewhere,
 /// unless it is to be reopened.
-pub async fn open(settings: &Settings, reopen: bool) -> anyhow::Result<Hub> {
+pub async fn open(settings: &Settings) -> anyhow::Result<Hub> {
+    open_with(settings, Config::of(settings.database.clone(), MIGRATIONS), false).await
+}
+
+async fn open_with(settings: &Settings, config: Config, reopen: bool) -> anyhow::Result<Hub> {
     if let Target::Sqlite(path) = &settings.database
         && let Some(folder) = path.parent()
     {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
-    let config = Config::of(settings.database.clone(), MIGRATIONS);
     let db = tokio::task::spawn_blocking(move || Db::open(config))
         .await?
+        .map_err(|error| match error {
+            tieline_db::Error::Damaged(_) => anyhow::anyhow!(
+                "{error}: see what `tieline doctor` says, put the file aside, and restore a backup with `tieline restore`"
+            ),
+            error => error.into(),
+        })
         .with_context(|| format!("cannot open the database {}", config::shown(&settings.database)))?;
     refuse_moved(&db, reopen).await?;
     let keyring = secret_key::load(settings.secret_key.as_deref(), &settings.data_dir, &db).await?;
@@ -154,21 +165,39 @@ pub struct Start {
     pub reopen: bool,
 }
 
-/// Starts a server. Errors are one clear line: folder in use or read-only, port taken, newer schema, wrong key.
+/// Takes the address without listening: until the database is open nobody is let in, and a load balancer sees it.
+fn take(listen: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = if listen.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(listen)?;
+    Ok(socket)
+}
+
+/// What of the product failed, in one line without the words that are for callers.
+pub fn plain(error: Error) -> anyhow::Error {
+    anyhow::anyhow!(error.causes())
+}
+
+/// Starts a server. Errors are one clear line: folder in use or read-only, port taken, newer schema, wrong key, a PostgreSQL
+/// that cannot be used.
 pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running> {
     let lock = folder::hold_or_refuse(&settings.data_dir, &settings.database)?;
-    let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
+    let listen = settings.listen;
+    let refused = |error: std::io::Error| {
         let why = match error.kind() {
             std::io::ErrorKind::AddrInUse => {
                 "the port is taken, perhaps by another server; set TIELINE_LISTEN".to_owned()
             }
             _ => error.to_string(),
         };
-        anyhow::anyhow!("cannot listen on {}: {why}", settings.listen)
-    })?;
-    let addr = listener.local_addr()?;
+        anyhow::anyhow!("cannot listen on {listen}: {why}")
+    };
+    let socket = take(listen).map_err(refused)?;
+    let addr = socket.local_addr()?;
     settings.listen = addr; // port 0 is now a real one, also in links
-    let hub = open(&settings, how.reopen).await?;
+    let config = Config { is_node: true, ..Config::of(settings.database.clone(), MIGRATIONS) };
+    let hub = open_with(&settings, config, how.reopen).await?;
+    let listener = socket.listen(BACKLOG).map_err(refused)?;
     let db = hub.db.clone();
     let is_shared = db.is_shared();
     let paused = db
@@ -183,7 +212,7 @@ pub async fn start(mut settings: Settings, how: Start) -> anyhow::Result<Running
             installation::sending_paused(tx)
         })
         .await
-        .map_err(|error: Error| error)?;
+        .map_err(plain)?;
 
     let draining = Arc::new(AtomicBool::new(false));
     let metrics = Arc::new(Metrics::new());

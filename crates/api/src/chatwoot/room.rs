@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tieline_core::complain;
 use tieline_core::contacts::{self, Contact};
 use tieline_core::conversations::{self, Conversation};
 use tieline_core::error::Error;
@@ -227,7 +228,7 @@ impl Follower {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::warn!(error = error.causes(), "subscribers are sent away: cannot read the log");
+                    complain!(error, "subscribers are sent away: cannot read the log");
                     self.hub.rooms().open().remove(&tenant);
                     return;
                 }

@@ -184,6 +184,14 @@ pub(crate) fn setup_page() -> Response {
     Fixed::html(page, script).answer(&HeaderMap::new())
 }
 
+/// What a set-up link shows when there is nothing left to set up.
+pub(crate) fn setup_done_page() -> Response {
+    let page = include_str!("docs/setup_done.html").replace("{{css}}", CSS);
+    let mut response = Fixed::html(page, "").answer(&HeaderMap::new());
+    *response.status_mut() = StatusCode::GONE;
+    response
+}
+
 /// HTML of one of our sentences, with its `code` marks.
 fn marked(text: &str) -> String {
     let escaped = text.replace('&', "&amp;").replace('<', "&lt;");

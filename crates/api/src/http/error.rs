@@ -166,7 +166,9 @@ fn log_source(dialect: Dialect, error: &Error, id: &RequestId) {
     let (request_id, code, dialect) = (id.as_str(), error.code, dialect.as_str());
     match error.kind {
         Kind::Internal => tracing::error!(request_id, code, dialect, "request {request_id} failed: {chain}"),
-        Kind::Unavailable => tracing::warn!(request_id, code, dialect, "request {request_id} had to wait: {chain}"),
+        Kind::Unavailable if !error.is_told() => {
+            tracing::warn!(request_id, code, dialect, "request {request_id} had to wait: {chain}")
+        }
         _ => tracing::debug!(request_id, code, dialect, "request {request_id} was refused: {chain}"),
     }
 }

@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Mutex;
 use std::time::Duration;
+use tieline_core::complain;
 use tieline_core::error::{Error, FieldError, Kind};
 use tieline_core::events::{CONFIGURATION, EVENTS, Stored, feed};
 use tieline_core::ids::TenantId;
@@ -198,7 +199,7 @@ impl Following {
             let events = match hub.db.read(move |read| feed::of_tenant(read, tenant, position, PAGE)).await {
                 Ok(events) => events,
                 Err(error) => {
-                    tracing::warn!(error = error.causes(), "a stream ends: it cannot read the log");
+                    complain!(error, "a stream ends: it cannot read the log");
                     return; // the client comes back with the last id it has
                 }
             };

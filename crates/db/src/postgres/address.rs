@@ -6,7 +6,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How long a host may take until a connection can be used, unless the URL says otherwise.
@@ -48,7 +48,7 @@ pub(super) fn parse(url: &str) -> Result<Address> {
     }
     let (base, parameters) = url.split_once('?').unwrap_or((url, ""));
     let mut passed = Vec::new();
-    let (mut tls, mut roots, mut session) = (false, None, TargetSessionAttrs::ReadWrite);
+    let (mut tls, mut roots) = (false, None);
     for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
         let Some((name, value)) = parameter.split_once('=') else {
             return refuse("a parameter after the ? has no =");
@@ -61,8 +61,8 @@ pub(super) fn parse(url: &str) -> Result<Address> {
             ("sslcert" | "sslkey" | "sslpassword", _) => {
                 return refuse("client certificates (sslcert, sslkey) are not supported: use a password");
             }
-            ("target_session_attrs", "read-write" | "primary") => session = TargetSessionAttrs::ReadWrite,
-            ("target_session_attrs", "any") => session = TargetSessionAttrs::Any,
+            // Each connection is asked whether it takes writes, whatever stands here.
+            ("target_session_attrs", "read-write" | "primary" | "any") => {}
             ("target_session_attrs", "read-only" | "standby" | "prefer-standby") => {
                 return refuse("target_session_attrs: a server that takes writes is needed, use primary or read-write");
             }
@@ -93,7 +93,7 @@ pub(super) fn parse(url: &str) -> Result<Address> {
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         return refuse("it names no host");
     }
-    config.ssl_mode(if tls { SslMode::Require } else { SslMode::Disable }).target_session_attrs(session);
+    config.ssl_mode(if tls { SslMode::Require } else { SslMode::Disable });
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_WITHIN);
     }
@@ -111,6 +111,17 @@ pub(super) fn parse(url: &str) -> Result<Address> {
     }
     let tls = if tls { Some(connector(roots.as_deref())?) } else { None };
     Ok(Address { hosts: one_by_one(&config)?, tls })
+}
+
+/// What an operator calls the host of one of [`Address::hosts`].
+pub(super) fn name(config: &tokio_postgres::Config) -> String {
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    match (config.get_hosts().first(), config.get_hostaddrs().first()) {
+        (Some(Host::Tcp(name)), _) => format!("{name}:{port}"),
+        (Some(Host::Unix(path)), _) => format!("{}:{port}", path.display()),
+        (None, Some(address)) => format!("{address}:{port}"),
+        (None, None) => "nowhere".into(),
+    }
 }
 
 /// The same settings once for each host.
@@ -144,7 +155,6 @@ fn one_by_one(config: &tokio_postgres::Config) -> Result<Vec<tokio_postgres::Con
         config.get_keepalives_retries().map(|retries| one.keepalives_retries(retries));
         one.keepalives(config.get_keepalives()).keepalives_idle(config.get_keepalives_idle());
         one.ssl_mode(config.get_ssl_mode()).channel_binding(config.get_channel_binding());
-        one.target_session_attrs(config.get_target_session_attrs());
         one
     };
     Ok((0..count).map(single).collect())
@@ -218,7 +228,6 @@ mod tests {
         let config = &address.hosts[1];
         assert_eq!(config.get_dbname(), Some("desk"));
         assert_eq!((config.get_user(), config.get_password()), (Some("u"), Some(&b"p@ss"[..])));
-        assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
         assert_eq!(config.get_ssl_mode(), SslMode::Disable);
         assert_eq!(config.get_keepalives_retries(), Some(4));
         assert_eq!(config.get_tcp_user_timeout(), Some(&Duration::from_secs(2)));
@@ -232,7 +241,6 @@ mod tests {
         let address = parse("postgres://localhost/desk").unwrap();
         let config = &address.hosts[0];
         assert!(address.tls.is_none());
-        assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
         assert_eq!(config.get_connect_timeout(), Some(&CONNECT_WITHIN));
         assert_eq!(config.get_tcp_user_timeout(), Some(&UNACKNOWLEDGED));
         assert_eq!(config.get_keepalives_idle(), PROBE_AFTER);

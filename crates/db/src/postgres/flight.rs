@@ -285,7 +285,7 @@ impl Session {
             Ok(ready) => ready,
             Err(error) => return (Err(error), self.together(&mut here)),
         };
-        let Some(connected) = &beside.connected else { return (Err(Error::Unavailable(String::new())), Ok(())) };
+        let Some(connected) = &beside.connected else { return (Err(Error::away("not connected")), Ok(())) };
         let mut done = None;
         let meanwhile = async { done = Some(run(&connected.client, &ready.0, &ready.1.params, each).await) };
         let flown = self.together_with(&mut here, Some(meanwhile.boxed_local()));

@@ -7,12 +7,14 @@
 //!   network that swallows everything costs a request about seven seconds, and a report may still take half a minute.
 //! - **Connecting** asks all hosts of the URL at once, so that a dead one costs nothing while another serves.
 //! - **A lost connection** is opened again when the next work needs it, for [`RECONNECT_FOR`] at most; while the server
-//!   stays away it is tried once in [`AWAY_FOR`], and work fails at once.
+//!   stays away it is tried once in [`AWAY_FOR`], also without work, and work fails at once.
 //! - **The server** ends our transactions that do nothing ([`Role::idle_ms`]): the locks of a writer that was cut off are
 //!   free again when the network is back.
 
-use super::address::{Address, CONNECT_WITHIN};
+use super::Server;
+use super::address::{self, CONNECT_WITHIN};
 use super::flight::Ready;
+use crate::health::Health;
 use crate::{Error, Result};
 use futures::future::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -48,9 +50,9 @@ const ON_ITS_WAY: Duration = Duration::from_secs(1);
 /// How much longer than the server allows itself we wait for an answer.
 const SLACK: Duration = Duration::from_secs(5);
 /// How long lost connections are tried again before the work is refused.
-const RECONNECT_FOR: Duration = Duration::from_secs(5);
+pub(super) const RECONNECT_FOR: Duration = Duration::from_secs(5);
 /// How long a server that stayed away is left alone.
-const AWAY_FOR: Duration = Duration::from_secs(1);
+pub(super) const AWAY_FOR: Duration = Duration::from_secs(1);
 /// First wait between two tries; doubled up to [`RECONNECT_WAIT_MOST`].
 const RECONNECT_WAIT: Duration = Duration::from_millis(50);
 /// Longest wait between two tries.
@@ -60,6 +62,8 @@ pub(super) const APPLICATION: &str = "tieline";
 /// The oldest server that is supported, as the server itself numbers it.
 const OLDEST: i64 = 150_000;
 const NO_ANSWER: &str = "the database server does not answer";
+const READ_ONLY: &str = "the server is read-only: it is a standby, or was set so; name the primary's host";
+const OWNER: &str = "the role in the URL needs to own its database";
 /// The beginning of a transaction that writes.
 pub(super) const WRITE: &str = "begin isolation level read committed";
 const READ: &str = "begin isolation level repeatable read read only";
@@ -74,6 +78,9 @@ pub(super) const POOLER: &str =
 pub(super) enum Role {
     /// Short transactions that hold locks.
     Write,
+    /// Statements beside a transaction that writes, which commit by themselves. These commits are not flushed: the log has
+    /// one order, so each is on disk before the commit of whatever uses the result.
+    Beside,
     /// Snapshots, which block nobody: reports and exports read long.
     Read,
 }
@@ -82,14 +89,14 @@ impl Role {
     /// How long the server lets a statement run.
     fn statement_ms(self) -> u32 {
         match self {
-            Role::Write => 10_000,
+            Role::Write | Role::Beside => 10_000,
             Role::Read => 30_000,
         }
     }
     /// How long the server lets a transaction do nothing. A verb waits for nobody: a writer that does has been cut off.
     fn idle_ms(self) -> u32 {
         match self {
-            Role::Write => 10_000,
+            Role::Write | Role::Beside => 10_000,
             Role::Read => 60_000,
         }
     }
@@ -116,9 +123,11 @@ impl Drop for Connected {
 
 /// One connection with its runtime and its prepared statements.
 pub(crate) struct Session {
-    address: Arc<Address>,
+    server: Server,
     role: Role,
     runtime: Arc<Runtime>,
+    /// How long lost connections are tried again before the work is refused: [`RECONNECT_FOR`].
+    patience: Duration,
     pub(super) connected: Option<Connected>,
     statements: HashMap<String, Statement>,
     /// What goes out with the next statement, to begin the transaction that it is the first of.
@@ -163,8 +172,14 @@ struct Refused {
     reason: String,
     /// Another try may help.
     may_pass: bool,
-    /// The server said so itself.
+    /// The server said so itself, and it is one that we could work with.
     answered: bool,
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Error {
+        Error::Away { why: refused.reason, passes: refused.may_pass }
+    }
 }
 
 /// What the server says of a statement that has not been answered.
@@ -179,18 +194,19 @@ enum Doing {
 
 impl Session {
     /// A session that is not connected yet.
-    pub(super) fn new(address: Arc<Address>, role: Role) -> Result<Session> {
+    pub(super) fn new(server: Server, role: Role) -> Result<Session> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Error::Unavailable(format!("cannot start a runtime: {error}")))?;
-        Ok(Session::on(Arc::new(runtime), address, role))
+        Ok(Session::on(Arc::new(runtime), server, role))
     }
 
     /// The same; what it does goes on while `runtime` is driven for another.
-    fn on(runtime: Arc<Runtime>, address: Arc<Address>, role: Role) -> Session {
+    fn on(runtime: Arc<Runtime>, server: Server, role: Role) -> Session {
         Session {
-            address,
+            server,
             role,
             runtime,
+            patience: RECONNECT_FOR,
             connected: None,
             statements: HashMap::new(),
             pending: None,
@@ -204,13 +220,6 @@ impl Session {
         }
     }
 
-    /// Another connection to the same server, open.
-    pub(super) fn another(&self) -> Result<Session> {
-        let mut another = Session::new(self.address.clone(), self.role)?;
-        another.ensure()?;
-        Ok(another)
-    }
-
     pub fn is_lost(&self) -> bool {
         self.connected.as_ref().is_none_or(|connected| connected.client.is_closed())
     }
@@ -221,14 +230,14 @@ impl Session {
         self.connected = None;
     }
 
-    /// Connects if need be, waiting [`RECONNECT_FOR`] at most; a server that stayed away is asked once a
+    /// Connects if need be, waiting [`Session::patience`] at most; a server that stayed away is asked once a
     /// [`AWAY_FOR`], and its callers learn at once.
     pub fn ensure(&mut self) -> Result<()> {
         if !self.is_lost() {
             return Ok(());
         }
         self.lose();
-        let start = Instant::now();
+        let (start, was_away) = (Instant::now(), self.away.is_some());
         if let Some((at, error)) = &self.away
             && start - *at < AWAY_FOR
         {
@@ -236,20 +245,65 @@ impl Session {
         }
         let mut wait = RECONNECT_WAIT;
         loop {
-            let (error, may_pass) = match self.runtime.block_on(dial(&self.address, self.role)) {
-                Ok(connected) => {
-                    self.connected = Some(connected);
-                    self.away = None;
-                    return Ok(());
+            let Err(refused) = self.runtime.block_on(dial(&self.server, self.role)).map(|connected| {
+                self.connected = Some(connected);
+            }) else {
+                self.set_away(None);
+                // What made this one stay away may have taken that one along.
+                if was_away && let Some(beside) = &mut self.beside {
+                    let _ = beside.connect(Duration::ZERO); // its failure is noted
                 }
-                Err(refused) => (Error::Unavailable(refused.reason), refused.may_pass),
+                return Ok(());
             };
-            if !may_pass || self.away.is_some() || start.elapsed() + wait > RECONNECT_FOR {
-                self.away = Some((Instant::now(), error.clone()));
+            let may_pass = refused.may_pass;
+            let error = Error::from(refused);
+            self.set_away(Some(error.clone()));
+            if !may_pass || was_away || start.elapsed() + wait > self.patience {
                 return Err(error);
             }
             std::thread::sleep(wait);
             wait = (wait * 2).min(RECONNECT_WAIT_MOST);
+        }
+    }
+
+    /// Connects, for a node that starts; lost connections are later tried for [`RECONNECT_FOR`].
+    pub(super) fn connect(&mut self, patience: Duration) -> Result<()> {
+        self.patience = patience;
+        let opened = self.ensure();
+        self.patience = RECONNECT_FOR;
+        opened
+    }
+
+    /// The same with the connection beside this one. Errors come with how many were opened.
+    pub(super) fn connect_both(&mut self, patience: Duration) -> Result<(), (Error, usize)> {
+        self.connect(patience).map_err(|error| (error, 0))?;
+        let mut beside = Box::new(Session::on(self.runtime.clone(), self.server.clone(), Role::Beside));
+        beside.connect(patience).map_err(|error| (error, 1))?;
+        self.beside = Some(beside);
+        Ok(())
+    }
+
+    /// Notes what the last try to connect came to, and tells those who watch over all connections.
+    fn set_away(&mut self, error: Option<Error>) {
+        match (&self.away, &error) {
+            (before, Some(error)) => self.server.health.gone(error, before.is_none()),
+            (Some(_), None) => self.server.health.back(),
+            (None, None) => {}
+        }
+        self.away = error.map(|error| (Instant::now(), error));
+    }
+
+    /// Whether this connection, or the one beside it, could not be opened: then it is looked for without work, too.
+    pub fn is_away(&self) -> bool {
+        self.away.is_some() || self.beside.as_ref().is_some_and(|beside| beside.away.is_some())
+    }
+
+    /// Looks for a server that stayed away, for the connection beside this one too; what comes of it is noted.
+    pub fn look(&mut self) {
+        if self.ensure().is_ok()
+            && let Some(beside) = &mut self.beside
+        {
+            let _ = beside.ensure();
         }
     }
 
@@ -260,8 +314,8 @@ impl Session {
 
     /// Waits for what `work` asks of the server, within the bounds of the module, and notices a lost connection.
     pub(super) fn answer<T>(&mut self, work: impl AsyncFnOnce(&Client) -> Result<T, Fault>) -> Result<T> {
-        let connected = self.connected.as_ref().ok_or_else(|| Error::Unavailable("not connected".into()))?;
-        let (address, role) = (&self.address, self.role);
+        let connected = self.connected.as_ref().ok_or_else(|| Error::away("not connected"))?;
+        let (server, role) = (&self.server, self.role);
         let answered = self.runtime.block_on(async {
             let start = Instant::now();
             let mut work = pin!(work(&connected.client));
@@ -269,7 +323,7 @@ impl Session {
                 if let Ok(done) = timeout(SILENCE, &mut work).await {
                     return Ok(done);
                 }
-                match doing(address, role, connected.process).await {
+                match doing(server, role, connected.process).await {
                     Doing::Works if start.elapsed() < role.patience() => {}
                     Doing::Works => return Err(None),
                     Doing::Nothing => return timeout(ON_ITS_WAY, &mut work).await.map_err(|_| None),
@@ -284,8 +338,8 @@ impl Session {
             Ok(Err(Fault::Driver(error))) => Err(self.failed(&error)),
             Err(away) => {
                 self.lose();
-                self.away = away.map(|error| (Instant::now(), error));
-                Err(Error::Unavailable(NO_ANSWER.into()))
+                self.set_away(away);
+                Err(Error::away(NO_ANSWER))
             }
         }
     }
@@ -296,7 +350,7 @@ impl Session {
             // Without the server's word: the connection has gone, or the values did not fit and nothing was sent.
             return if self.is_lost() {
                 self.lose();
-                Error::Unavailable(format!("lost the connection: {text}"))
+                Error::away(format!("lost the connection: {text}"))
             } else {
                 Error::Sql(text)
             };
@@ -320,7 +374,10 @@ impl Session {
             (_, "40001" | "40P01") => Error::Again(text),
             _ if stale => Error::Again(text),
             (_, "26000" | "42P05") => Error::Unavailable(POOLER.into()),
-            ("08" | "53" | "57" | "58", _) | (_, "25006" | "25P03" | "55P03") => Error::Unavailable(text),
+            (_, "08P01") => Error::Unavailable(text),
+            ("08", _) | (_, "57P01" | "57P02" | "57P03") => Error::away(format!("lost the connection: {text}")),
+            ("53" | "57" | "58", _) | (_, "25006" | "25P03" | "55P03") => Error::Unavailable(text),
+            (_, "42501" | "3F000") => Error::Sql(format!("{text}: {OWNER}")),
             _ => Error::Sql(text),
         }
     }
@@ -338,18 +395,11 @@ impl Session {
     }
 
     /// The connection beside this one, open; see [`crate::Ask::apart`].
-    ///
-    /// Its commits are not flushed: the log has one order, so each is on disk before the commit of whatever uses the result.
     pub(super) fn beside(&mut self) -> Result<Box<Session>> {
-        let mut beside = match self.beside.take() {
-            Some(beside) => beside,
-            None => Box::new(Session::on(self.runtime.clone(), self.address.clone(), self.role)),
-        };
-        if beside.is_lost() {
-            beside.ensure()?;
-            beside.simple("set synchronous_commit = off")?;
-        }
-        Ok(beside)
+        let (runtime, server) = (&self.runtime, &self.server);
+        let beside = || Box::new(Session::on(runtime.clone(), server.clone(), Role::Beside));
+        self.beside.get_or_insert_with(beside).ensure()?;
+        Ok(self.beside.take().expect("it was put there"))
     }
 
     /// Begins a transaction: with its first statement, so that one of none costs nothing. Ends the one before if there is
@@ -368,7 +418,7 @@ impl Session {
             self.ensure()?;
         }
         self.pending = Some(match (role, self.open) {
-            (Role::Write, _) => WRITE,
+            (Role::Write | Role::Beside, _) => WRITE,
             (Role::Read, false) => READ,
             (Role::Read, true) => READ_NEXT,
         });
@@ -387,15 +437,16 @@ impl Session {
 
     /// For the schema: takes as long as it takes.
     pub fn patient(&mut self, sql: &str) -> Result<()> {
-        let connected = self.connected.as_ref().ok_or_else(|| Error::Unavailable("not connected".into()))?;
+        let connected = self.connected.as_ref().ok_or_else(|| Error::away("not connected"))?;
         let done = self.runtime.block_on(connected.client.batch_execute(sql));
         done.map_err(|error| self.failed(&error))
     }
 }
 
 /// Opens a connection to the first host that will do, asking all at once.
-async fn dial(address: &Address, role: Role) -> Result<Connected, Refused> {
-    let mut hosts: FuturesUnordered<_> = address.hosts.iter().map(|config| dial_host(config, address, role)).collect();
+async fn dial(server: &Server, role: Role) -> Result<Connected, Refused> {
+    let hosts = server.address.hosts.iter();
+    let mut hosts: FuturesUnordered<_> = hosts.map(|config| dial_host(config, server, role)).collect();
     let (mut reasons, mut may_pass, mut answered) = (Vec::new(), false, false);
     while let Some(dialled) = hosts.next().await {
         match dialled {
@@ -407,30 +458,33 @@ async fn dial(address: &Address, role: Role) -> Result<Connected, Refused> {
             }
         }
     }
-    Err(Refused { reason: format!("cannot connect: {}", reasons.join("; ")), may_pass, answered })
+    Err(Refused { reason: format!("cannot connect to {}", reasons.join("; nor to ")), may_pass, answered })
 }
 
 /// Bounded as a whole: there are hosts that take a call and never say a word.
-async fn dial_host(config: &Config, address: &Address, role: Role) -> Result<Connected, Refused> {
+async fn dial_host(config: &Config, server: &Server, role: Role) -> Result<Connected, Refused> {
     let dialled = async {
-        let (client, driving) = match &address.tls {
+        let health = server.health.clone();
+        let (client, driving) = match &server.address.tls {
             Some(tls) => {
                 let (client, connection) = config.connect(tls.clone()).await?;
-                (client, tokio::spawn(drive(connection)))
+                (client, tokio::spawn(drive(connection, health)))
             }
             None => {
                 let (client, connection) = config.connect(NoTls).await?;
-                (client, tokio::spawn(drive(connection)))
+                (client, tokio::spawn(drive(connection, health)))
             }
         };
         let mut connected = Connected { client, process: 0, driving };
         // Whatever the URL says, ours are to be told from others'.
         let given = config.get_application_name().map(|given| format!(" {}", given.replace('\'', "''")));
         let name = format!("{APPLICATION}{}", given.unwrap_or_default());
+        let flushed = if role == Role::Beside { "set synchronous_commit = off; " } else { "" };
         // Not as parameters of the connection: poolers refuse those they do not know.
         let settings = format!(
-            "set application_name = '{name}'; set statement_timeout = {}; set idle_in_transaction_session_timeout = {}; {PLANS}; \
-             select current_setting('server_version_num'); select pg_backend_pid()",
+            "set application_name = '{name}'; set statement_timeout = {}; set idle_in_transaction_session_timeout = {}; {flushed}{PLANS}; \
+             select current_setting('server_version_num'); select pg_backend_pid(); \
+             select (current_setting('transaction_read_only') = 'on')::int",
             role.statement_ms(),
             role.idle_ms(),
         );
@@ -441,35 +495,70 @@ async fn dial_host(config: &Config, address: &Address, role: Role) -> Result<Con
         });
         let version = numbers.next();
         connected.process = numbers.next().unwrap_or(0);
-        Ok::<_, tokio_postgres::Error>((connected, version))
+        Ok::<_, tokio_postgres::Error>((connected, version, numbers.next() == Some(1)))
     };
+    let host = address::name(config);
+    let refused =
+        |reason: &str, may_pass, answered| Err(Refused { reason: format!("{host}: {reason}"), may_pass, answered });
     match timeout(config.get_connect_timeout().copied().unwrap_or(CONNECT_WITHIN), dialled).await {
-        Ok(Ok((connected, Some(OLDEST..)))) => Ok(connected),
-        Ok(Ok(_)) => {
-            Err(Refused { reason: "PostgreSQL 15 or newer is needed".into(), may_pass: false, answered: true })
-        }
+        Ok(Ok((connected, Some(OLDEST..), false))) => Ok(connected),
+        Ok(Ok((_, Some(OLDEST..), true))) => refused(READ_ONLY, true, false),
+        Ok(Ok(_)) => refused("PostgreSQL 15 or newer is needed", false, true),
         Ok(Err(error)) => {
-            // No answer, or a server that starts, stops or is full. A refusal stays one.
             let code = error.code().map(SqlState::code);
-            let may_pass = code.is_none_or(|code| code.starts_with("57P") || code.starts_with("53"));
-            Err(Refused { reason: words(&error), may_pass, answered: code.is_some() })
+            let (text, advice) = (words(&error), advice(&error));
+            let reason = advice.map_or_else(|| text.clone(), |advice| format!("{text}: {advice}"));
+            // No answer, or a server that starts, stops or is full. A refusal stays one.
+            let may_pass = match code {
+                // Poolers say all they have to say with this code.
+                Some("08P01") => !text.contains("no such") && !text.contains("authentication"),
+                Some(code) => code.starts_with("57P") || code.starts_with("53"),
+                None => advice.is_none(),
+            };
+            refused(&reason, may_pass, code.is_some())
         }
-        Err(_) => Err(Refused { reason: NO_ANSWER.into(), may_pass: true, answered: false }),
+        Err(_) => refused(NO_ANSWER, true, false),
+    }
+}
+
+/// What somebody has to change before a connection is opened; none where waiting may help.
+fn advice(error: &tokio_postgres::Error) -> Option<&'static str> {
+    let cause = std::error::Error::source(error);
+    match error.code().map(SqlState::code) {
+        Some("28P01" | "28000") => return Some("correct user and password in the URL, or let them in (pg_hba.conf)"),
+        Some("3D000") => return Some("create the database, or correct its name in the URL"),
+        Some("42501") => return Some(OWNER),
+        Some("53300") => return Some("raise max_connections, or the connection limit of the role or database"),
+        Some(_) => return None,
+        None => {}
+    }
+    // The driver tells its own errors apart by their words only.
+    match error.to_string().as_str() {
+        // Cut off in the middle is another thing than refused.
+        "error performing TLS handshake" => match cause.and_then(|cause| cause.downcast_ref::<std::io::Error>()) {
+            None => Some("switch TLS on at the server, or leave sslmode out of the URL"),
+            Some(cut) if cut.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>()) => None,
+            Some(_) => {
+                Some("name the certificate of its authority with sslrootcert, and the host as its certificate does")
+            }
+        },
+        "invalid configuration" | "authentication error" => Some("correct user and password in the URL"),
+        _ => None,
     }
 }
 
 /// Asks the server, over a connection of its own, whether `process` still works on a statement.
-async fn doing(address: &Address, role: Role, process: i64) -> Doing {
-    let other = match dial(address, role).await {
+async fn doing(server: &Server, role: Role, process: i64) -> Doing {
+    let other = match dial(server, role).await {
         Ok(other) => other,
         Err(refused) if refused.answered => return Doing::Works,
-        Err(refused) => return Doing::Away(Error::Unavailable(refused.reason)),
+        Err(refused) => return Doing::Away(refused.into()),
     };
     let sql = format!("select pid from pg_stat_activity where pid = {process} and state = 'active'");
     match timeout(SILENCE, other.client.simple_query(&sql)).await {
         Ok(Ok(said)) => last_value(said).map_or(Doing::Nothing, |_| Doing::Works),
-        Ok(Err(error)) => Doing::Away(Error::Unavailable(words(&error))),
-        Err(_) => Doing::Away(Error::Unavailable(NO_ANSWER.into())),
+        Ok(Err(error)) => Doing::Away(Error::away(words(&error))),
+        Err(_) => Doing::Away(Error::away(NO_ANSWER)),
     }
 }
 
@@ -481,9 +570,9 @@ fn last_value(said: Vec<SimpleQueryMessage>) -> Option<String> {
     })
 }
 
-async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
+async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>>, health: Arc<Health>) {
     if let Err(error) = connection.await {
-        tracing::warn!(error = words(&error), "a connection to the database ended");
+        health.ended(&words(&error));
     }
 }
 
@@ -494,6 +583,7 @@ fn words(error: &tokio_postgres::Error) -> String {
             let constraint = refusal.constraint().map(|name| format!(" [{name}]")).unwrap_or_default();
             format!("{} ({}){constraint}", refusal.message(), refusal.code().code())
         }
+        (None, Some(cause)) if error.to_string() == "error connecting to server" => cause.to_string(),
         (None, Some(cause)) => format!("{error}: {cause}"),
         (None, None) => error.to_string(),
     }

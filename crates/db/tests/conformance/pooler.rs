@@ -29,6 +29,6 @@ fn one_in_session_mode_may_come_and_go() {
     run(&db, |tx| insert(tx, 2)).unwrap();
     drop(pooler);
     let refused = run(&db, |tx| insert(tx, 3));
-    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Away { .. })), "{refused:?}");
     assert_eq!(items(&place.open()), [1, 2]);
 }

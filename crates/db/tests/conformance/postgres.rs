@@ -50,7 +50,7 @@ fn a_work_that_always_loses_the_connection_is_refused_alone() {
     let after = write(&db, |tx| Ok(insert(tx, 1)?));
     held.release();
     let answer = wait(loses);
-    assert!(matches!(&answer, Err(Refusal::Engine(Error::Unavailable(_)))), "{answer:?}");
+    assert!(matches!(&answer, Err(Refusal::Engine(Error::Away { .. }))), "{answer:?}");
     wait(after).unwrap();
     assert_eq!(runs.load(Ordering::SeqCst), 5, "and no more");
     assert_eq!(items(&db), [1]);
@@ -79,7 +79,7 @@ fn a_connection_lost_during_the_commit_is_not_tried_again() {
         counted.fetch_add(1, Ordering::SeqCst);
         insert(tx, 13)
     });
-    assert!(matches!(&answer, Err(Error::Unavailable(text)) if text.contains("commit")), "{answer:?}");
+    assert!(matches!(&answer, Err(Error::Away { why, .. }) if why.contains("commit")), "{answer:?}");
     assert_eq!(runs.load(Ordering::SeqCst), 1);
     run(&db, |tx| insert(tx, 14)).unwrap();
     assert_eq!(items(&db), [14]);
@@ -131,7 +131,7 @@ fn tls_checks_chain_and_name() {
     if ask("show ssl_library").is_empty() {
         // A PostgreSQL built without TLS: all it can show is that nobody who asks for TLS is connected without.
         let refused = open(place.url(), "sslmode=require").err();
-        assert!(matches!(refused, Some(Error::Unavailable(_) | Error::Address(_))), "{refused:?}");
+        assert!(matches!(refused, Some(Error::Away { passes: false, .. } | Error::Address(_))), "{refused:?}");
         return;
     }
     let folder = tempfile::TempDir::new().unwrap();
@@ -164,9 +164,12 @@ fn tls_checks_chain_and_name() {
     assert!(run(&db, move |tx| tx.opt(used, &[], |row| row.get::<bool>(0))).unwrap().unwrap());
     assert!(!one::<bool>(&open(place.url(), "sslmode=disable").unwrap(), used));
     let wrong_name = open(&place.url().replace("127.0.0.1", "localhost"), &checked).err();
-    assert!(matches!(&wrong_name, Some(Error::Unavailable(text)) if text.contains("localhost")), "{wrong_name:?}");
+    assert!(
+        matches!(&wrong_name, Some(Error::Away { why, passes: false }) if why.contains("localhost")),
+        "{wrong_name:?}"
+    );
     let unknown = open(place.url(), "sslmode=require").err();
-    assert!(matches!(unknown, Some(Error::Unavailable(_) | Error::Address(_))), "{unknown:?}");
+    assert!(matches!(unknown, Some(Error::Away { passes: false, .. } | Error::Address(_))), "{unknown:?}");
 }
 
 #[test]
@@ -193,7 +196,7 @@ fn writers_run_side_by_side() {
     assert_eq!(items(&db), [0, 1, 2, 3]);
 }
 
-static TAKE: Many = Many::new("update counter set n = n + 1 where id = :id returning n", &[("id", Ty::Int)]);
+pub static TAKE: Many = Many::new("update counter set n = n + 1 where id = :id returning n", &[("id", Ty::Int)]);
 static LOCK: Many = Many::new("select 1 from item where id = :id order by id for update", &[("id", Ty::Int)]);
 static INSERT: Many =
     Many::new("insert into item (id, name) values (:id, :name)", &[("id", Ty::Int), ("name", Ty::Text)]);
@@ -559,7 +562,9 @@ fn a_server_that_takes_no_writes_is_unavailable_until_it_does() {
         tx.execute("set transaction read only", &[])?;
         insert(tx, 1)
     });
-    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    assert!(matches!(&refused, Err(Error::Away { why, .. }) if why.contains("read-only")), "{refused:?}");
+    let any = Db::open(Config::postgres(format!("{}?target_session_attrs=any", place.url()), SCHEMA)).err();
+    assert!(matches!(&any, Some(Error::Away { why, passes: true }) if why.contains("read-only")), "{any:?}");
     let admin = {
         // The setting holds for new connections, so the way back goes through one that overrides it.
         let url = format!("{}?options=-c%20default_transaction_read_only%3Doff", place.url());
@@ -569,7 +574,7 @@ fn a_server_that_takes_no_writes_is_unavailable_until_it_does() {
     run(&admin, move |tx| tx.execute(&sql, &[])).unwrap();
     let until = Instant::now() + Duration::from_secs(30);
     while let Err(error) = run(&db, |tx| insert(tx, 2)) {
-        assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+        assert!(matches!(error, Error::Away { .. }), "{error:?}");
         assert!(Instant::now() < until, "it does not come back");
         std::thread::yield_now();
     }
@@ -596,9 +601,12 @@ fn what_cannot_be_connected_to_says_why() {
     let place = Place::postgres();
     let open = |url: String| Db::open(Config::postgres(url, SCHEMA)).err();
     let absent = open(format!("{}_not", place.url()));
-    assert!(matches!(&absent, Some(Error::Unavailable(text)) if text.contains("does not exist")), "{absent:?}");
+    assert!(
+        matches!(&absent, Some(Error::Away { why, passes: false }) if why.contains("does not exist") && why.contains("create the database")),
+        "{absent:?}"
+    );
     let stranger = open(place.url().replace("tieline@", "stranger:secret@"));
-    let Some(Error::Unavailable(text)) = &stranger else { panic!("{stranger:?}") };
+    let Some(Error::Away { why: text, passes: false }) = &stranger else { panic!("{stranger:?}") };
     assert!(text.contains("stranger") && !text.contains("secret"), "{text}");
     let wrong = open(format!("{}?sslmode=verify-ca", place.url()));
     assert!(matches!(wrong, Some(Error::Address(_))), "{wrong:?}");

@@ -97,7 +97,7 @@ fn a_file_that_is_no_database_or_has_no_folder_is_refused() {
     assert!(matches!(absent, Some(Error::Unavailable(_))), "{absent:?}");
     std::fs::write(place.file(), "a letter to a friend, and a long one at that: ".repeat(100)).unwrap();
     let other = Db::open(place.config(SCHEMA)).err();
-    assert!(matches!(&other, Some(Error::Sql(text)) if text.contains("not a database")), "{other:?}");
+    assert!(matches!(&other, Some(Error::Damaged(text)) if text.contains("not a database")), "{other:?}");
 }
 
 fn write_large(db: &Db, id: i64, bytes: usize) -> Result<u64, Error> {

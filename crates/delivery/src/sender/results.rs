@@ -6,6 +6,7 @@ use crate::queue::{Queue, Start};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use tieline_core::Error;
+use tieline_core::complain;
 use tieline_core::deliveries::{Ended, LEASE_US, Waiting};
 use tieline_core::ids::EndpointId;
 use tieline_core::webhooks::DisabledReason;
@@ -274,6 +275,6 @@ impl<P: Post> Sender<P> {
     }
 
     fn complain(&self, doing: &str, error: &Error) {
-        tracing::warn!(doing, error = error.causes(), "webhook sender");
+        complain!(error, doing, "webhook sender");
     }
 }

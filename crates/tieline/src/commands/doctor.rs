@@ -156,6 +156,7 @@ fn database(database: &Target, found: &Result<Facts, Error>) -> Finding {
         }
         Target::Sqlite(path) => match (problems(path), census(path)) {
             (Ok(problems), _) if !problems.is_empty() => return Fail(damaged(&name, &problems)),
+            (Err(tieline_db::Error::Damaged(why)), _) => return Fail(damaged(&name, &[why])),
             (Err(error), _) | (_, Err(error)) => return Fail(format!("{name} cannot be read: {error}")),
             (_, Ok(found)) => format!("is sound: schema version {known}, {} rows", found.rows.values().sum::<u64>()),
         },

@@ -24,7 +24,7 @@ pub async fn run(settings: &Settings, show: bool) -> anyhow::Result<()> {
         });
     }
     let _lock = folder::hold_or_refuse(&settings.data_dir, &settings.database)?;
-    let hub = server::open(settings, false).await?;
+    let hub = server::open(settings).await?;
     let db = hub.db.clone();
     tokio::task::spawn_blocking(move || db.close()).await?;
     print(&match &steps[..] {

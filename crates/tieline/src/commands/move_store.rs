@@ -11,7 +11,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tieline_core::{Error, MIGRATIONS, installation};
+use tieline_core::{MIGRATIONS, installation};
 use tieline_db::migrate::{schema_version, sessions};
 use tieline_db::moving::{Move, Progress};
 use tieline_db::{Config, Db, Target};
@@ -40,7 +40,7 @@ pub async fn run(settings: &Settings, from: &str, to: &str, json: bool) -> anyho
     moving.copy(|progress| meter.tell(progress)).await?;
     let mut meter = Meter::new("comparing");
     let sums = moving.finish(|progress| meter.tell(progress)).await?;
-    let paused = to.read(installation::sending_paused).await.map_err(|error: Error| error)?;
+    let paused = to.read(installation::sending_paused).await.map_err(crate::server::plain)?;
     tokio::task::spawn_blocking(move || [from, to].iter().for_each(Db::close)).await?;
     let rows: u64 = sums.values().map(|sum| sum.rows).sum();
     let [from, to] = &names;

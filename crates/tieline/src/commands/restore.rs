@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path};
-use tieline_core::{Error, MIGRATIONS, installation};
+use tieline_core::{MIGRATIONS, installation};
 use tieline_db::census::{census, problems};
 use tieline_db::{Config, Db, Target};
 
@@ -97,7 +97,7 @@ pub async fn run(settings: &Settings, file: &Path) -> anyhow::Result<()> {
 async fn pause(database: &Path) -> anyhow::Result<()> {
     let config = Config::sqlite(database, MIGRATIONS);
     let db = tokio::task::spawn_blocking(move || Db::open(config)).await??;
-    db.write(|tx| installation::pause_sending(tx, true)).await.map_err(|error: Error| error)?;
+    db.write(|tx| installation::pause_sending(tx, true)).await.map_err(crate::server::plain)?;
     // The last connection to close leaves one file.
     Ok(tokio::task::spawn_blocking(move || db.close()).await?)
 }

@@ -20,7 +20,14 @@ const CUT_SHORT: i32 = 130;
 pub async fn run(settings: Settings, how: Start) -> anyhow::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let (owner, drain) = (settings.owner.clone(), settings.drain);
-    let running = server::start(settings, how).await?;
+    let running = tokio::select! {
+        running = server::start(settings, how) => running?,
+        // It may wait for a database for long.
+        _ = async { tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} } } => {
+            tracing::info!("stopped before it had started");
+            return Ok(());
+        }
+    };
     let link = match first_owner(&running, owner).await {
         Ok(link) => link,
         Err(error) => {
@@ -80,7 +87,7 @@ const TOGETHER_US: i64 = 60_000_000;
 /// On an empty database: makes the owner of the settings, else answers with a link that makes one.
 async fn first_owner(running: &Running, owner: Option<Owner>) -> anyhow::Result<Option<String>> {
     let hub = &running.hub;
-    if !hub.db.read(setup::is_needed).await.map_err(|error: Error| error)? {
+    if !hub.db.read(setup::is_needed).await.map_err(crate::server::plain)? {
         return Ok(None);
     }
     if let Some(owner) = owner {
@@ -100,7 +107,7 @@ async fn first_owner(running: &Running, owner: Option<Owner>) -> anyhow::Result<
     let token = setup_token(hub)?;
     let link = format!("{}/setup/{token}", running.public_url);
     let younger = if hub.db.is_shared() { TOGETHER_US } else { 0 };
-    let offered = hub.db.write(move |tx| setup::offer(tx, &token, younger)).await.map_err(|error: Error| error)?;
+    let offered = hub.db.write(move |tx| setup::offer(tx, &token, younger)).await.map_err(crate::server::plain)?;
     Ok(offered.then_some(link))
 }
 

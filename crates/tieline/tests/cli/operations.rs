@@ -2,10 +2,11 @@
 
 use crate::support::{Client, Ended, Place, Server};
 use serde_json::{Value, json};
+use std::io::{Seek, SeekFrom, Write};
 use tieline_db::Target;
 
 /// Bytes of a page of the file.
-const PAGE: usize = 4096;
+const PAGE: u64 = 4096;
 
 #[tokio::test]
 async fn probes_and_metrics_of_a_healthy_server() {
@@ -161,24 +162,45 @@ fn the_doctor_fails_where_the_disk_is_full() {
     assert!(report.contains("ok    disk      2 GiB free on /the data"), "{report}");
 }
 
+/// Writes nonsense over the first pages of these tables and of their indexes.
+fn damage(file: &std::path::Path, names: &str) {
+    let roots = format!("select rootpage from sqlite_master where tbl_name in ({names}) and rootpage > 0");
+    let roots = |read: &mut tieline_db::Read| read.all(&roots, &[], |row| row.get::<i64>(0));
+    let roots = tieline_db::migrate::peek::<_, tieline_db::Error>(&Target::Sqlite(file.into()), roots).unwrap();
+    assert!(!roots.is_empty());
+    let mut open = std::fs::File::options().write(true).open(file).unwrap();
+    for page in roots {
+        open.seek(SeekFrom::Start((page as u64 - 1) * PAGE)).unwrap();
+        open.write_all(&[0xa5; 64]).unwrap();
+    }
+}
+
 #[test]
-fn a_damaged_file_is_one_line_of_the_doctor() {
+fn a_damaged_file_is_one_line_of_the_doctor_and_is_not_served() {
     let place = Place::new();
     place.run(&["migrate"]).ok();
-    let file = place.data().join("tieline.db");
-    let roots = "select rootpage from sqlite_master where name in ('messages', 'events', 'deliveries') order by name";
-    let roots = |read: &mut tieline_db::Read| read.all(roots, &[], |row| row.get::<i64>(0));
-    let roots = tieline_db::migrate::peek::<_, tieline_db::Error>(&Target::Sqlite(file.clone()), roots).unwrap();
-    assert_eq!(roots.len(), 3);
-    let mut bytes = std::fs::read(&file).unwrap();
-    for page in roots {
-        let at = (page as usize - 1) * PAGE;
-        bytes[at..at + 64].fill(0xa5);
-    }
-    std::fs::write(&file, bytes).unwrap();
+    damage(&place.data().join("tieline.db"), "'messages', 'events', 'deliveries'");
     let line = found(&mut place.command(&["doctor"]), "database");
     assert!(line.starts_with("fail database ") && line.contains(" is damaged (") && line.contains(" more"), "{line}");
     assert!(line.ends_with("restore a backup with `tieline restore`"), "{line}");
+    let line = place.run(&["serve"]).refusal();
+    assert!(line.starts_with("cannot open the database ") && line.contains("the database file is damaged: "), "{line}");
+    assert!(line.contains("`tieline doctor`") && line.contains("`tieline restore`"), "{line}");
+}
+
+#[tokio::test]
+async fn damage_that_is_found_while_it_runs_turns_it_red() {
+    let place = Place::new();
+    let key = place.key();
+    let server = place.serve();
+    let client = Client::new(&server.url, &key);
+    assert_eq!(client.get("/readyz").await.0, 200);
+    damage(&place.data().join("tieline.db"), "'teams'");
+    assert_eq!(client.get("/v1/teams").await.0, 503);
+    let (status, ready) = client.get("/readyz").await;
+    assert_eq!((status, &ready["reason"]), (503, &json!("damaged")), "{ready}");
+    let line = server.line_with("ERROR");
+    assert!(line.contains("the database file is damaged") && line.contains("`tieline restore`"), "{line}");
 }
 
 #[test]

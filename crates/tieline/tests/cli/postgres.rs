@@ -1,11 +1,13 @@
 //! The same binary on PostgreSQL: no lock of the folder, no socket, several nodes, one key.
 
 use crate::listen::{Posted, receiver};
-use crate::support::{Client, Place, Server, answer};
+use crate::support::{Client, Place, Server, answer, lines_of, signal};
 use serde_json::json;
+use std::process::Stdio;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
-use tieline_testkit::postgres::{Database, Pooler};
+use tieline_testkit::postgres::{Database, Pooler, required};
+use tieline_testkit::proxy::Proxy;
 
 /// What a condition that must come true may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,6 +52,112 @@ fn a_node_with_another_key_is_refused() {
     command.env("TIELINE_SECRET_KEY", "00".repeat(32));
     let line = refused(command);
     assert!(line.contains("TIELINE_SECRET_KEY is another key") && line.contains("the same on every node"), "{line}");
+}
+
+#[test]
+fn the_first_node_says_where_its_key_is() {
+    let place = Place::on_postgres();
+    let mut command = place.command(&["serve"]);
+    command.stderr(Stdio::piped());
+    let mut child = command.spawn().expect("starts");
+    let lines = lines_of(child.stderr.take().expect("piped"));
+    let line = lines.iter().find(|line| line.contains("made the secret key")).expect("it is told");
+    let path = place.data().join("secret.key").display().to_string();
+    assert!(line.contains(&path) && line.contains("every other node needs the same one"), "{line}");
+    assert!(line.contains("TIELINE_SECRET_KEY"), "{line}");
+    signal(&child, "TERM");
+    assert!(child.wait().expect("ends").success());
+    // The next one gets it, by the file or by the setting.
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut second = place.on(&place.path().join("elsewhere"), &["serve"]);
+    second.env("TIELINE_SECRET_KEY", text);
+    assert!(Server::start(second).stop());
+}
+
+/// Asks a server by its own program.
+fn ask(url: &str, sql: &str) {
+    let done = std::process::Command::new("psql").args(["-X", "-q", "-d", url, "-c", sql]).status();
+    assert!(done.expect("psql runs").success(), "{sql}");
+}
+
+#[test]
+fn what_somebody_has_to_change_ends_the_start_and_is_one_line() {
+    let database = Database::create();
+    let refusal = |url: &str| Place::at(url).run(&["serve"]).refusal();
+    let line = refusal(&format!("{}_not", database.url));
+    assert!(line.contains("does not exist (3D000): create the database, or correct its name"), "{line}");
+    let line = refusal(&database.url.replace("tieline@", "stranger:hush@"));
+    assert!(line.contains("(28000): correct user and password") && !line.contains("hush"), "{line}");
+    let line = refusal(&format!("{}?sslmode=require", database.url));
+    assert!(line.contains("TLS"), "{line}");
+    let name = database.url.rsplit_once('/').expect("a name").1;
+    ask(&required().admin_url(), &format!("alter database {name} owner to postgres"));
+    let line = refusal(&database.url);
+    assert!(line.contains("(42501): the role in the URL needs to own its database"), "{line}");
+}
+
+#[test]
+fn a_node_that_starts_waits_for_its_database_and_for_all_its_connections() {
+    let database = Database::create();
+    let (mut proxy, url) = Proxy::start(&database.url);
+    proxy.stop();
+    let place = Place::at(&url);
+    let start = || {
+        let mut child = place.command(&["serve"]).stderr(Stdio::piped()).spawn().expect("starts");
+        let lines = lines_of(child.stderr.take().expect("piped"));
+        (child, lines)
+    };
+    let wait_for = |lines: &Receiver<String>, text: &str| {
+        let found = lines.iter().find(|line| line.contains(text));
+        found.unwrap_or_else(|| panic!("it ended without {text:?}"))
+    };
+    let (mut child, lines) = start();
+    wait_for(&lines, "waiting for the database, for 30 s at most: cannot connect to 127.0.0.1:");
+    // Whoever does not want to wait any more need not.
+    signal(&child, "TERM");
+    assert!(child.wait().expect("ends").success());
+
+    let limit = |count: i32| {
+        let name = database.url.rsplit_once('/').expect("a name").1;
+        ask(&required().admin_url(), &format!("alter database {name} connection limit {count}"));
+    };
+    limit(11);
+    proxy.resume();
+    let (mut child, lines) = start();
+    let line = wait_for(&lines, "waiting for the database");
+    assert!(
+        line.contains("this node got 11 of the 12 connections that it needs") && line.contains("(53300)"),
+        "{line}"
+    );
+    limit(12);
+    wait_for(&lines, "listening on ");
+    signal(&child, "TERM");
+    assert!(child.wait().expect("ends").success());
+}
+
+#[tokio::test]
+async fn an_outage_is_told_once_and_so_is_its_end() {
+    let place = Place::on_postgres();
+    let (mut proxy, url) = Proxy::start(place.database_url().expect("on PostgreSQL"));
+    let mut command = place.command(&["serve"]);
+    command.env("TIELINE_DATABASE_URL", url);
+    let server = Server::start(command);
+    let client = Client::new(&server.url, "");
+    let until = async |status: u16| while client.get("/readyz").await.0 != status {};
+    until(200).await;
+    proxy.stop();
+    until(503).await;
+    for _ in 0..20 {
+        assert_eq!(client.get("/v1/me").await.0, 401, "no key, no database");
+        assert_eq!(client.get("/readyz").await.1["reason"], "database");
+    }
+    proxy.resume();
+    tokio::time::timeout(PATIENCE, until(200)).await.expect("it comes back");
+    let lines = server.stop_and_tell();
+    let told = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+    assert_eq!((told("the database is away"), told("the database is back, after ")), (1, 1), "{lines:#?}");
+    assert!(told("a connection to the database ended") <= 1, "{lines:#?}");
+    assert_eq!(told(" WARN "), told("the database is away") + told("a connection to the database ended"), "{lines:#?}");
 }
 
 #[test]

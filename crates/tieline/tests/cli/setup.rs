@@ -35,8 +35,8 @@ async fn the_link_makes_the_owner_once() {
         (&made["tenant"], &made["accountId"], &made["email"]),
         (&json!("acme"), &json!(1), &json!("ana@example.com"))
     );
-    assert_eq!(client.get(path).await.0, 404, "used");
-    assert_eq!(client.get("/setup/guess").await.0, 404);
+    let (status, page) = client.get(path).await;
+    assert!(status == 410 && page.as_str().is_some_and(|page| page.contains("Tieline is set up")), "used: {page}");
     assert!(server.stop());
 
     let key = ["key", "create", "--tenant", "acme", "--name", "k", "--scopes", "settings:read", "--json"];
@@ -65,7 +65,11 @@ async fn an_older_link_ends_with_the_next_start() {
     let new = path(&second);
     let client = Client::new(&second.url, "");
     assert_eq!((client.get(&old).await.0, client.get(&new).await.0), (404, 200));
+    assert_eq!(client.get("/setup/guess").await.0, 404);
     place.run(&["tenant", "create", "--slug", "acme"]).ok();
+    let (status, page) = client.get(&new).await;
+    let page = page.as_str().expect("a page");
+    assert!(status == 410 && !page.contains("<form") && page.contains("tieline key create"), "{page}");
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let owner = json!({"tenant": "b", "name": "Ana", "email": "ana@example.com", "password": "correct horse"});
     let (status, problem) = answer(http.post(format!("{}{new}", second.url)).json(&owner)).await;

