@@ -96,7 +96,8 @@ impl Config {
     /// Parameters as libpq has them, with these differences: `sslmode=require` checks the certificate's chain and name, as
     /// `verify-full` does; `prefer` and `allow` protect from nothing and mean no TLS here; without `sslrootcert` the
     /// machine's own certificates are trusted; several hosts are asked at once, and `connect_timeout` (5 seconds without it)
-    /// bounds each from the call to the first answer. What is not understood is refused by [`Db::open`], not ignored.
+    /// bounds each from the call to the first answer; whatever `target_session_attrs` says, one that takes no writes is not
+    /// used. What is not understood is refused by [`Db::open`], not ignored.
     pub fn postgres(url: impl Into<String>, migrations: &'static [Migration]) -> Config {
         Config::new(Target::Postgres(url.into()), migrations, Limits::POSTGRES)
     }
