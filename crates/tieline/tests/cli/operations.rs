@@ -195,8 +195,8 @@ async fn damage_that_is_found_while_it_runs_turns_it_red() {
     let server = place.serve();
     let client = Client::new(&server.url, &key);
     assert_eq!(client.get("/readyz").await.0, 200);
-    damage(&place.data().join("tieline.db"), "'teams'");
-    assert_eq!(client.get("/v1/teams").await.0, 503);
+    damage(&place.data().join("tieline.db"), "'custom_fields'");
+    assert_eq!(client.get("/v1/custom-fields").await.0, 503);
     let (status, ready) = client.get("/readyz").await;
     assert_eq!((status, &ready["reason"]), (503, &json!("damaged")), "{ready}");
     let line = server.line_with("ERROR");
