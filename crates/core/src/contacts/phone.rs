@@ -16,7 +16,8 @@ const E164_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
 /// Where a number without a country code is dialled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Country {
-    /// Not known: only numbers with `+` or `00` are read as international.
+    /// Not known: numbers with `+` or `00` are read as international, and Brazil's with 55 and nothing before it, as WhatsApp
+    /// and its bridges write them: no country has national numbers of that shape.
     #[default]
     Unknown,
     /// Brazil, +55: national numbers of area code and eight or nine digits are read as well.
@@ -89,7 +90,7 @@ fn to_e164(text: &str, country: Country) -> Option<String> {
     }
     if !international {
         let national = match country {
-            Country::Unknown => return None,
+            Country::Unknown => number[1..].strip_prefix("55").filter(|national| is_brazilian(national))?,
             Country::Brazil => brazilian_national(&number[1..])?,
         };
         number = format!("+55{national}");
@@ -104,14 +105,17 @@ fn brazilian_national(digits: &str) -> Option<&str> {
         Some(rest) => [Some(rest), rest.get(2..)],
         None => [Some(digits), digits.strip_prefix("55")],
     };
-    candidates.into_iter().flatten().find(|national| {
-        is_brazilian_area(national)
-            && match national.len() {
-                10 => matches!(national.as_bytes()[2], b'2'..=b'9'),
-                11 => national.as_bytes()[2] == b'9',
-                _ => false,
-            }
-    })
+    candidates.into_iter().flatten().find(|national| is_brazilian(national))
+}
+
+/// Whether these are the digits of an area and a subscriber.
+fn is_brazilian(national: &str) -> bool {
+    is_brazilian_area(national)
+        && match national.len() {
+            10 => matches!(national.as_bytes()[2], b'2'..=b'9'),
+            11 => national.as_bytes()[2] == b'9',
+            _ => false,
+        }
 }
 
 /// Whether the digits start with one of Brazil's 67 area codes (Anatel's numbering plan).
@@ -147,7 +151,10 @@ mod tests {
             ("5511987654321", Brazil, "+5511987654321"),
             ("55 98765-4321", Brazil, "+5555987654321"), // area 55, eight digits and the ninth
             ("(11) 98765-4321", Unknown, "(11) 98765-4321"),
-            ("5511987654321", Unknown, "5511987654321"),
+            ("5511987654321", Unknown, "+5511987654321"),
+            ("551187654321", Unknown, "+551187654321"),
+            ("55 98765-4321", Unknown, "55 98765-4321"), // a national number without its area's country
+            ("4915112345678", Unknown, "4915112345678"),
             ("20 98765-4321", Brazil, "20 98765-4321"), // no such area
             ("+1234567", Unknown, "+1234567"),          // a digit short
             ("+1234567890123456", Unknown, "+1234567890123456"),
@@ -181,7 +188,7 @@ mod tests {
             ("+552087654321", "+552087654321"),   // no such area
             ("+541187654321", "+541187654321"),   // not Brazil
             ("+55118765432", "+55118765432"),     // a digit short
-            ("551187654321", "551187654321"),     // kept as given, not E.164
+            ("4915112345678", "4915112345678"),   // kept as given, not E.164
             ("+55é187654321", "+55é187654321"),
         ] {
             assert_eq!(match_key(number), key);

@@ -16,7 +16,7 @@ pub struct ContactSummary<'a> {
     name: &'a str,
     #[schema(required)]
     email: Option<&'a str>,
-    /// E.164 where it parses, else as given.
+    /// E.164 where it parses (`+…`, `00…`, and Brazil's `55…` without either), else as given.
     #[schema(required)]
     phone: Option<&'a str>,
     /// The integrator's own id of the contact.
