@@ -74,6 +74,26 @@ fn the_first_node_says_where_its_key_is() {
     assert!(Server::start(second).stop());
 }
 
+#[test]
+fn of_two_that_make_a_key_at_once_one_has_it() {
+    let place = Place::on_postgres();
+    let folders = ["one", "other"].map(|name| place.path().join(name));
+    let started = folders.each_ref().map(|folder| {
+        let mut command = place.on(folder, &["migrate"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts")
+    });
+    let ended = started.map(|child| child.wait_with_output().expect("ends"));
+    let (mut made, mut refused) = (0, 0);
+    for (folder, ended) in folders.iter().zip(ended) {
+        let said = String::from_utf8(ended.stderr).expect("UTF-8");
+        // A key that opens nothing does not stay, to be taken for the right one.
+        assert_eq!(folder.join("secret.key").exists(), ended.status.success(), "{said}");
+        made += usize::from(ended.status.success() && said.contains("made the secret key"));
+        refused += usize::from(said.contains("the secret key of this database is missing"));
+    }
+    assert_eq!((made, refused), (1, 1));
+}
+
 /// Asks a server by its own program.
 fn ask(url: &str, sql: &str) {
     let done = std::process::Command::new("psql").args(["-X", "-q", "-d", url, "-c", sql]).status();
