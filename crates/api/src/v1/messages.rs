@@ -88,7 +88,7 @@ pub struct AuthorRequest {
 pub struct AppendedView<'a> {
     #[serde(flatten)]
     message: MessageView<'a>,
-    /// The archived conversation it was sent to, when a new one was opened for it.
+    /// The archived conversation it was sent to, when it went into one that follows it.
     #[schema(required, value_type = Option<String>)]
     previous_conversation_id: Option<Shown<ConversationId>>,
 }
@@ -124,7 +124,8 @@ async fn append(
 /// Add a message to a conversation
 ///
 /// The customer's message wakes a snoozed conversation and reopens a done one; for an archived one a new conversation is
-/// opened for the same contact, and the answer names both. A message of yours to an archived conversation is 409.
+/// opened for the same contact, in which further messages go on until it is archived itself, and the answer names both. A
+/// message of yours to an archived conversation is 409.
 #[utoipa::path(post, path = "/v1/conversations/{id}/messages", tag = "Messages",
     operation_id = "create_message",
     security(("key" = ["conversations:write"]), ("key" = ["messages:send"])),

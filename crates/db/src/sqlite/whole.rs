@@ -7,8 +7,8 @@
 use crate::{Error, Result};
 use rusqlite::Connection;
 
-/// Largest file of which every page is checked, bytes: a tenth of a second.
-const CHECKED_BYTES: i64 = 32 * 1024 * 1024;
+/// Largest file of which every page is checked, bytes: a few hundredths of a second.
+const CHECKED_BYTES: i64 = 8 * 1024 * 1024;
 
 /// Errors: [`Error::Damaged`] with the first thing that is wrong.
 pub(super) fn check(conn: &Connection) -> Result<()> {

@@ -176,7 +176,7 @@ fn merged(primary: &Conversation) -> Answer {
 /// Merge a conversation into another
 ///
 /// Its messages move there, its tags are added there. It becomes done and points to the other; what is written to it later
-/// lands on the other. There is no way back.
+/// lands on the other, which becomes active where the customer waited in an active one. There is no way back.
 #[utoipa::path(post, path = "/v1/conversations/{id}/merge", tag = "Conversations",
     operation_id = "merge_conversation",
     security(("key" = ["conversations:write"])),
